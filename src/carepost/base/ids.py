@@ -1,0 +1,34 @@
+"""Typed identifiers. A MailboxId is not a PersonId is not an int.
+
+Numbers come from the database's identity columns; the random ones are minted here.
+"""
+
+import secrets
+from typing import NewType
+
+OrganisationId = NewType("OrganisationId", int)
+PersonId = NewType("PersonId", int)
+MailboxId = NewType("MailboxId", int)
+FolderId = NewType("FolderId", int)
+SessionId = NewType("SessionId", int)
+AppPasswordId = NewType("AppPasswordId", int)
+HeldId = NewType("HeldId", int)
+Uid = NewType("Uid", int)
+
+# One stored message body of one organisation, however many mailboxes hold it. 16 random bytes.
+ObjectId = NewType("ObjectId", bytes)
+
+# What a sender is told in the 250 and what `carepost why` and `carepost trace` find again: 20 characters of Crockford base 32.
+TraceId = NewType("TraceId", str)
+
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+TRACE_ID_LENGTH = 20
+
+
+def new_object_id() -> ObjectId:
+    return ObjectId(secrets.token_bytes(16))
+
+
+def new_trace_id() -> TraceId:
+    """100 random bits in an alphabet that can be read out over the telephone."""
+    return TraceId("".join(secrets.choice(_CROCKFORD) for _ in range(TRACE_ID_LENGTH)))
