@@ -1,0 +1,151 @@
+"""What the gateway is told about a message, what its checks find, and what it decides.
+
+Promises
+    Every value here is frozen; a check cannot change what the next one sees.
+    `Examination.raw` is the sender's bytes, untouched; our own trace fields are in `Envelope.received`, apart from them.
+
+A protocol builds a `Connection` and an `Envelope` and calls `InboundGateway.receive`, which answers with a `Receipt`
+after COMMIT or raises one of the error families of carepost.base.errors.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from carepost.base.address import EmailAddress
+from carepost.base.errors import NotAllowed
+from carepost.base.ids import MailboxId, OrganisationId, TraceId
+from carepost.policy.actions import Action, Decision
+
+if TYPE_CHECKING:
+    from carepost.message.parse import Message
+
+
+class Via(StrEnum):
+    """By which door a message came."""
+
+    SMTP = "smtp"  # port 25: a stranger, until DMARC says otherwise
+    LMTP = "lmtp"  # a mail transfer agent of the site's own stands in front and has met the stranger
+    SCAN = "scan"  # `carepost scan`: nothing is delivered, and who connected is not known
+    APPEND = "append"  # put there by a person's own mail client
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFacts:
+    version: str  # "TLSv1.3"
+    cipher: str  # as OpenSSL names it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    client_ip: IPv4Address | IPv6Address
+    client_name: str | None  # its reverse name, when forward-confirmed
+    hello: str  # what it called itself; a claim, nothing more
+    tls: TlsFacts | None
+    via: Via
+    local_name: str  # our name: what we greeted with, and our authserv-id. RFC 8601 §2.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    address: EmailAddress  # as given at RCPT
+    mailbox: MailboxId
+    organisation: OrganisationId
+    notify: frozenset[str] = frozenset()  # RFC 3461 §4.1
+    original: str | None = None  # ORCPT. RFC 3461 §4.2
+    shared: bool = False  # a shared mailbox: a clinical inbox that several people work from
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    trace: TraceId
+    reverse_path: EmailAddress | None  # None is the null reverse-path, `<>`
+    recipients: tuple[Recipient, ...]
+    smtputf8: bool = False
+    envid: str | None = None
+    ret: str | None = None
+    received: bytes = b""  # Return-Path and Received, ready to be put before the message, CRLF at the end
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The message is ours now: it is written down and survives a power cut."""
+
+    trace: TraceId
+
+
+class Refused(NotAllowed):
+    """Policy does not let this message in. `public` names no mechanism; the full reason is in the verdict.
+
+    `enhanced_status` is the code that the reply carries after 550. RFC 3463.
+    """
+
+    def __init__(self, public: str, *, enhanced_status: str = "5.7.1", **private: object) -> None:
+        super().__init__(public, **private)
+        self.enhanced_status = enhanced_status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that a check saw.
+
+    `says` finishes the sentence "This message …" or is a sentence of its own; it may hold names and addresses, so it is
+    sealed at rest and never logged. `code` is from a closed list and may be shown anywhere.
+    """
+
+    code: str
+    weight: int  # 0 notes, 1 slight, 2 matters, 3 alone enough to act on
+    says: str
+    check: str
+    facts: Mapping[str, str | bool | int] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """Everything a check may look at."""
+
+    connection: Connection
+    envelope: Envelope
+    message: "Message"
+    raw: bytes
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One named examination. It looks and does not touch; it may raise, and `examine` makes that a finding.
+
+    `essential`: when it cannot be done, the sender is asked to try later (451) rather than a person to look: R131.
+    """
+
+    name: str
+    look: Callable[[Examination], Awaitable[list[Finding]]]
+    essential: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disposition:
+    """What happens to one recipient's copy: the deck's decision, and the action after SMTP's one-answer rule.
+
+    SMTP has one answer for all recipients: a refusal is sent only if every recipient's copy is refused; otherwise the
+    refused ones are held (`action` is HOLD where `decision.action` is REFUSE).
+    """
+
+    recipient: Recipient
+    decision: Decision
+    action: Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Everything that `carepost why` needs: kept for each organisation a message was for."""
+
+    trace: TraceId
+    at: datetime
+    findings: tuple[Finding, ...]
+    dispositions: tuple[Disposition, ...]
+    facts: Mapping[str, object]
