@@ -2,7 +2,7 @@
 
 Promises
     Every value here is frozen; a check cannot change what the next one sees.
-    `Examination.raw` is the sender's bytes, untouched; our own trace fields are in `Envelope.received`, apart from them.
+    `Examination.raw` is the bytes of the sender, untouched; our own trace fields are apart, in `Envelope.received`.
 
 A protocol builds a `Connection` and an `Envelope` and calls `InboundGateway.receive`, which answers with a `Receipt`
 after COMMIT or raises one of the error families of carepost.base.errors.

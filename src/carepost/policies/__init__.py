@@ -1,0 +1,1 @@
+"""The shipped policy cards: TOML files, one rule each. See README.md beside them."""

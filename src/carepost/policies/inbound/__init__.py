@@ -1,0 +1,1 @@
+"""Cards for mail that comes in."""
