@@ -1,0 +1,135 @@
+"""Transfer encodings and encoded words, read leniently (RFC 2045 §6, RFC 2047).
+
+Promises
+    Nothing here raises on any input, and all of it is linear in its input.
+    Base64 is read past wrong characters and past padding in the middle: what another reader might see, we see (M3).
+    Encoded words are decoded once; what comes out is never decoded again (M7).
+"""
+
+import binascii
+import re
+from typing import Final
+
+from carepost.message import charsets
+
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_NOT_BASE64: Final = bytes(sorted(set(range(256)) - set(_BASE64) - {0x3D}))
+_CLEAN_BASE64: Final = _BASE64 + b"\r\n"
+# Padding restarts beyond this are noise made to cost us time; the rest is read as one run.
+_PADDED_RUNS_MAX = 1_000
+# RFC 2047 §2: charset, encoding, text; spaces inside the text are wrong and common.
+_WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,40})?\?([BbQq])\?([^?]*)\?=")
+_QP_BAD = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r?\n|[ \t]*\Z)")
+_UU_BEGIN = re.compile(rb"(?:^|\n)begin(?:-base64)? [0-7]{3,4} [^\r\n]+\r?\n")
+
+
+def decode_transfer(data: bytes, encoding: str) -> bytes:
+    """What the sender encoded. An unknown encoding is left as it is (RFC 2045 §6.4)."""
+    if encoding == "base64":
+        return decode_base64(data)
+    if encoding == "quoted-printable":
+        return binascii.a2b_qp(data)
+    if encoding in {"x-uuencode", "uuencode", "x-uue", "uue"}:
+        return decode_uu(data)
+    return data
+
+
+def decode_base64(data: bytes) -> bytes:
+    """Every run between paddings, wrong characters skipped."""
+    end = data.find(b"=")
+    if end < 0 or not data[end:].strip(b"=\r\n \t"):
+        return _base64_run(data if end < 0 else data[:end])
+    runs = data.translate(None, _NOT_BASE64).split(b"=", _PADDED_RUNS_MAX)
+    runs[-1] = runs[-1].replace(b"=", b"")
+    return b"".join(_base64_run(run) for run in runs if run)
+
+
+def _base64_run(run: bytes) -> bytes:
+    try:
+        return binascii.a2b_base64(run + b"==")
+    except binascii.Error:
+        pass
+    letters = run.translate(None, _NOT_BASE64).rstrip(b"=")
+    if len(letters) % 4 == 1:  # six bits are no byte
+        letters = letters[:-1]
+    try:
+        return binascii.a2b_base64(letters + b"==")
+    except binascii.Error:
+        return b""
+
+
+def is_clean_base64(data: bytes) -> bool:
+    """Only the alphabet and line ends, padding only at the end. RFC 2045 §6.8."""
+    rest = data.translate(None, _CLEAN_BASE64)
+    if not rest:
+        return True
+    if rest.strip(b" \t="):
+        return False
+    first = data.find(b"=")
+    return (first < 0 or not data[first:].strip(b"=\r\n \t")) and rest.count(b"=") <= 2
+
+
+def is_clean_quoted_printable(data: bytes) -> bool:
+    return _QP_BAD.search(data) is None
+
+
+def decode_uu(data: bytes) -> bytes:
+    """The first uuencoded file in `data`; wrong lines are skipped."""
+    begin = _UU_BEGIN.search(data)
+    if begin is None:
+        return data
+    out: list[bytes] = []
+    for line in data[begin.end() :].splitlines():
+        if line in (b"end", b"`"):
+            break
+        try:
+            out.append(binascii.a2b_uu(line))
+        except binascii.Error:
+            continue
+    return b"".join(out)
+
+
+def holds_uuencoded(data: bytes) -> bool:
+    return b"begin" in data and _UU_BEGIN.search(data) is not None
+
+
+def holds_yencoded(data: bytes) -> bool:
+    return data.startswith(b"=ybegin ") or b"\n=ybegin " in data
+
+
+def decode_header(raw: bytes) -> str:
+    """An unfolded header value as text: UTF-8 or windows-1252 bytes, encoded words decoded."""
+    return decode_words(charsets.decode(raw))
+
+
+def decode_words(text: str) -> str:
+    """Encoded words decoded; neighbours of one charset are joined first, so a character may be split (M7)."""
+    if "=?" not in text:
+        return text
+    out: list[str] = []
+    pending: list[bytes] = []
+    charset = ""
+    end = 0
+    for word in _WORD.finditer(text):
+        between = text[end : word.start()]
+        follows = end > 0 and not between.strip(" \t\r\n")
+        if pending and not (follows and word[1].lower() == charset):
+            out.append(charsets.decode(b"".join(pending), charset))
+            pending.clear()
+        if not follows:
+            out.append(between)
+        charset = word[1].lower()
+        pending.append(_word_bytes(word[2], word[3]))
+        end = word.end()
+    if pending:
+        out.append(charsets.decode(b"".join(pending), charset))
+    out.append(text[end:])
+    return "".join(out)
+
+
+def _word_bytes(encoding: str, text: str) -> bytes:
+    data = text.encode("utf-8", "replace")
+    if encoding in "Bb":
+        return decode_base64(data)
+    # RFC 2047 §4.2: "_" is a space; a2b_qp's header mode knows. It must not take a line end for a soft break.
+    return binascii.a2b_qp(data, header=True)
