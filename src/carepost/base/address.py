@@ -16,7 +16,7 @@ DOMAIN_MAX = 255  # RFC 5321 §4.5.3.1.2, in octets.
 LABEL_MAX = 63  # RFC 1035 §2.3.4.
 
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?", re.ASCII)
-_ATEXT = "A-Za-z0-9!#$%&'*+/=?^_`{|}~-"
+_ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
 _DOT_STRING = re.compile(rf"[{_ATEXT}\u0080-\U0010ffff]+(\.[{_ATEXT}\u0080-\U0010ffff]+)*")
 _QUOTED = re.compile(r'"(?:[\x20-\x21\x23-\x5b\x5d-\x7e\u00a0-\U0010ffff]|\\[\x20-\x7e])*"')
 _LITERAL = re.compile(r"\[[\x21-\x5a\x5e-\x7e]+\]")
