@@ -231,7 +231,7 @@ def name_lies(address: Address) -> bool:
     """Whether the display name passes for something else: another address, hidden characters, mixed scripts (M8)."""
     if not address.name and not address.raw:
         return False
-    if address.raw and not address.raw.isascii() or b"=?" in address.raw:
+    if (address.raw and not address.raw.isascii()) or b"=?" in address.raw:
         said = _decoded(address.raw.decode("latin-1"))
         if hides_something(said):
             return True

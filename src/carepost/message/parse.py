@@ -9,7 +9,7 @@ from carepost.message.defects import Defect
 from carepost.message.mime import ParseLimits, Tree
 from carepost.message.model import Message, Part
 
-__all__ = ["ParseLimits", "parse"]
+__all__ = ["Message", "ParseLimits", "parse"]
 
 # RFC 5322 §3.6: at most once. (From and the Content- fields have defects of their own.)
 _ONCE = frozenset(

@@ -125,12 +125,7 @@ def _field(raw: bytes, start: int, end: int, defects: set[Defect]) -> Header:
 
 _KNOWN_NAMES.update(
     (name.encode(), name.lower())
-    for name in (
-        "Received Return-Path Delivered-To DKIM-Signature From To Cc Bcc Subject Date Message-ID Message-Id MIME-Version Mime-Version "
-        "Content-Type Content-Transfer-Encoding Content-Disposition Content-ID Content-Language Reply-To Sender In-Reply-To "
-        "References X-Mailer User-Agent List-Unsubscribe List-Id Authentication-Results Received-SPF ARC-Seal "
-        "ARC-Message-Signature ARC-Authentication-Results Precedence X-Originating-IP Thread-Topic Thread-Index"
-    ).split()
+    for name in ["Received", "Return-Path", "Delivered-To", "DKIM-Signature", "From", "To", "Cc", "Bcc", "Subject", "Date", "Message-ID", "Message-Id", "MIME-Version", "Mime-Version", "Content-Type", "Content-Transfer-Encoding", "Content-Disposition", "Content-ID", "Content-Language", "Reply-To", "Sender", "In-Reply-To", "References", "X-Mailer", "User-Agent", "List-Unsubscribe", "List-Id", "Authentication-Results", "Received-SPF", "ARC-Seal", "ARC-Message-Signature", "ARC-Authentication-Results", "Precedence", "X-Originating-IP", "Thread-Topic", "Thread-Index"]
 )
 
 

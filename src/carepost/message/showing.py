@@ -20,6 +20,7 @@ _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ZERO_WIDTH_JOINERS = re.compile(
     "[\u200c\u200d]"
 )  # real letters in Persian and Indic scripts, emoji; not in file names
@@ -38,6 +39,11 @@ def clean(text: str, limit: int = SHOWN_MAX) -> str:
     if not (text.isascii() and text.isprintable()):
         text = _HIDDEN.sub("", _BREAKS.sub(" ", text))
     return text.strip()[:limit]
+
+
+def has_control(text: str) -> bool:
+    """Whether `text` holds anything that some reader takes for a line end or a control (P10)."""
+    return not (text.isascii() and text.isprintable()) and _CONTROL.search(text) is not None
 
 
 def hides_something(text: str) -> bool:

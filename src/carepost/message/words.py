@@ -22,14 +22,14 @@ _NAMES_INDEXED = 1_000
 
 _TAG = re.compile(r"<(/?[A-Za-z][A-Za-z0-9]*)?[^<>]*>?")
 _SPACE = re.compile(r"[\s\u00a0\u200b-\u200f\u034f\u00ad\ufeff\u2028-\u202e\u2060-\u2069\x00-\x1f]+")
-_INLINE = frozenset("a abbr b big cite code em font i mark q s small span strong sub sup tt u wbr".split())
+_INLINE = frozenset(["a", "abbr", "b", "big", "cite", "code", "em", "font", "i", "mark", "q", "s", "small", "span", "strong", "sub", "sup", "tt", "u", "wbr"])
 # What these hold is not read by people.
 _UNREAD = re.compile(
     r"<(script|style|head|title|template|noscript|svg|math|textarea|select)(?=[\s>/])|<!--", re.IGNORECASE
 )
 _ENDS = {
     name: re.compile(rf"</{name}\s*>?", re.IGNORECASE)
-    for name in "script style head title template noscript svg math textarea select".split()
+    for name in ["script", "style", "head", "title", "template", "noscript", "svg", "math", "textarea", "select"]
 }
 _QUOTED_LINE = re.compile(r"^(?:>.*|-- ?|_{5,}|-{5,}.*)$", re.MULTILINE)
 
