@@ -61,7 +61,7 @@ class PostgresForTests:
         name = f"test_{next(self.numbers)}"
         with psycopg.connect(self.admin_dsn, autocommit=True) as connection:
             connection.execute(
-                sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER carepost_owner").format(
+                sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER carepost_owner STRATEGY file_copy").format(
                     sql.Identifier(name), sql.Identifier(template)
                 )
             )
