@@ -132,6 +132,7 @@ class MessagesMoved(Event):
     to_mailbox: MailboxId
     to_folder: FolderId
     messages: int
+    uids: str  # in the folder they left, as IMAP writes sets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +141,7 @@ class MessagesExpunged(Event):
     mailbox: MailboxId
     folder: FolderId
     messages: int
+    uids: str  # in the folder they left, as IMAP writes sets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

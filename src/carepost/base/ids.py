@@ -18,7 +18,7 @@ Uid = NewType("Uid", int)
 # One stored message body of one organisation, however many mailboxes hold it. 16 random bytes.
 ObjectId = NewType("ObjectId", bytes)
 
-# What a sender is told in the 250 and what `carepost why` and `carepost trace` find again: 20 characters of Crockford base 32.
+# What a sender is told in the 250, and what `carepost why` and `carepost trace` find again: 20 characters, Crockford base 32.
 TraceId = NewType("TraceId", str)
 
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"

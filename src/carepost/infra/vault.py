@@ -1,7 +1,8 @@
 """Sealing: how bytes are made unreadable to whoever holds the disk, and how they are opened again.
 
 Promises
-    Everything sealed is bound to where it belongs (its AAD): moved to another row, mailbox or organisation it does not open.
+    Everything sealed is bound to where it belongs (its AAD): moved to another row, mailbox or organisation it does
+    not open.
     A sealed object that was shortened, reordered or changed by one bit does not open (STREAM; security.md 4.2).
     What is sealed with `seal_to` opens only with the private half: the role that faces port 25 holds no such key.
     A key opens one meaning: every use derives its own subkey by HKDF-Expand (RFC 5869 §2.3) under its own label.
@@ -37,7 +38,7 @@ _HEADER = struct.Struct(">4sB7sQ32s")  # magic, packing, nonce prefix, length of
 _INTAKE, _DIRECT = b"\x01", b"\x02"
 
 
-class DoesNotOpen(Broken):  # noqa: N818 - a sentence, as all our errors
+class DoesNotOpen(Broken):
     """The key is not the one it was sealed with, or the sealed bytes were changed."""
 
 
@@ -127,7 +128,7 @@ def _open_object(key: bytes, aad: bytes, sealed: bytes) -> bytes:
     return plain
 
 
-def _nonce(prefix: bytes, number: int, is_last: bool) -> bytes:  # noqa: FBT001 - the STREAM construction's own triple
+def _nonce(prefix: bytes, number: int, is_last: bool) -> bytes:
     return prefix + struct.pack(">IB", number, is_last)
 
 
@@ -196,7 +197,8 @@ def was_sealed_on_arrival(wrapped: bytes) -> bool:
 class EdgeKey:
     """The key of the role that faces strangers: it makes look-up tokens and pepper, and opens nothing.
 
-    A token lets an auditor find a message by sender, recipient or Message-ID although the database does not hold them in clear.
+    A token lets an auditor find a message by sender, recipient or Message-ID although the database holds none of
+    them in clear.
     """
 
     def __init__(self, key: bytes) -> None:
