@@ -18,10 +18,9 @@ class BadQueries(ValueError):
 
 
 @cache
-def load_queries(package: str) -> Mapping[str, LiteralString]:
-    """The statements of `<package>/queries.sql`, by name. Call as `SQL = load_queries(__package__)`."""
-    text = files(package).joinpath("queries.sql").read_text("utf-8")
-    return parse_queries(text, where=f"{package}/queries.sql")
+def load_queries(package: str, file: str = "queries.sql") -> Mapping[str, LiteralString]:
+    """The statements of `<package>/queries.sql`, by name: `load_queries(__package__)["claim_due"]`."""
+    return parse_queries(files(package).joinpath(file).read_text("utf-8"), where=f"{package}/{file}")
 
 
 def parse_queries(text: str, *, where: str = "queries.sql") -> Mapping[str, LiteralString]:
