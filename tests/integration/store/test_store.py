@@ -8,9 +8,10 @@ import pytest
 from tests.fakes.mailboxes import StoreWorld
 
 from carepost.base.errors import MailError, Malformed, NotPossible
+from carepost.base.ids import FolderId
 from carepost.infra.db import Database
 from carepost.infra.vault import DoesNotOpen
-from carepost.store.model import Flag, SpecialUse
+from carepost.store.model import Flag, MailboxRef, SpecialUse
 from carepost.store.search import Query
 from carepost.store.search_index import Field, Term
 
@@ -75,6 +76,11 @@ async def test_another_organisation_sees_nothing_even_with_the_right_numbers(wor
     assert laid.uid == 1
 
 
+async def read_everything(world: StoreWorld, mailbox: MailboxRef, folder: FolderId) -> None:
+    await world.messages.body(mailbox, folder, 1)
+    await world.messages.summaries(mailbox, folder, [1])
+
+
 async def test_swapped_ciphertexts_do_not_open(world: StoreWorld, superuser_dsn: str) -> None:
     """E2: bodies, summaries and keys moved between rows, mailboxes and organisations."""
     organisation = await world.organisation()
@@ -91,8 +97,7 @@ async def test_swapped_ciphertexts_do_not_open(world: StoreWorld, superuser_dsn:
         with psycopg.connect(superuser_dsn) as connection:
             connection.execute(swap)  # type: ignore[arg-type]
         with pytest.raises(DoesNotOpen):
-            await world.messages.body(one, inbox, 1)
-            await world.messages.summaries(one, inbox, [1])
+            await read_everything(world, one, inbox)
         with psycopg.connect(superuser_dsn) as connection:
             connection.execute(swap)  # type: ignore[arg-type]  # swapped back
     assert (await world.messages.summaries(one, inbox, [1]))[1].subject == "one"
@@ -246,7 +251,9 @@ async def test_folders_are_made_named_and_removed_with_words(world: StoreWorld, 
     old = await world.folders.by_id(mailbox, made)
     await world.folders.delete(mailbox, made)
     again = await world.folders.by_id(mailbox, await world.folders.create(mailbox, "Children/Smith family"))
-    assert old and again and again.uidvalidity > old.uidvalidity
+    assert old
+    assert again
+    assert again.uidvalidity > old.uidvalidity
     with psycopg.connect(superuser_dsn) as connection:
         assert all(b"Smith" not in row[0] for row in connection.execute("SELECT name FROM folder"))
 
