@@ -17,6 +17,9 @@ from carepost.message.parameters import skip_comment, unquote
 from carepost.message.showing import clean, hides_something, mixes_scripts, names_other_address
 
 ADDRESSES_MAX = 10_000  # the brief distribution lists of a trust have some thousands
+# How many tokens one address may take on average; a field of commas alone must not cost more than one of people.
+_TOKENS_PER_ADDRESS = 24
+_TOKENS_AT_LEAST = 2_000
 NAME_MAX = 200
 _NAME_CONSIDERED = 1_000
 
@@ -93,55 +96,57 @@ class _Reader:
     def read(self) -> tuple[RawAddress | RawGroup, ...]:
         text, position, end = self.text, 0, len(self.text)
         match = _TOKEN.match
-        while position < end and self.left > 0:
+        tokens = self.left * _TOKENS_PER_ADDRESS + _TOKENS_AT_LEAST
+        while position < end and self.left > 0 and tokens > 0:
+            tokens -= 1
             found = match(text, position)
             if found is None:  # cannot be; never loop on it
                 position += 1
                 continue
-            token = found[0]
+            piece = found[0]
             position = found.end()
-            if token == "(":
+            if piece == "(":
                 start = position
                 position = skip_comment(text, position)
                 if len(self.comment) < _NAME_CONSIDERED:
                     self.comment = text[start : min(position - 1, start + _NAME_CONSIDERED)]
             else:
-                self._take(token)
+                self._take(piece)
         self._end_address()
         self._end_group()
         return tuple(self.out)
 
-    def _take(self, token: str) -> None:
+    def _take(self, piece: str) -> None:
         if self.spec is not None:
-            self._take_inside(token)
-        elif token == "<":
+            self._take_inside(piece)
+        elif piece == "<":
             self.spec = []
-        elif token == ",":
+        elif piece == ",":
             self._end_address()
-        elif token == ":" and self.members is None and self.angle is None and "@" not in self.words:
+        elif piece == ":" and self.members is None and self.angle is None and "@" not in self.words:
             self.group_name = _phrase(self.words)
             self.words = []
             self.comment = ""
             self.members = []
-        elif token == ";":
+        elif piece == ";":
             self._end_address()
             self._end_group()
-        elif token != ">":
-            self.words.append(" " if token[0] in " \t\r\n\x00\v\f" else token)
+        elif piece != ">":
+            self.words.append(" " if piece[0] in " \t\r\n\x00\v\f" else piece)
 
-    def _take_inside(self, token: str) -> None:
+    def _take_inside(self, piece: str) -> None:
         spec = self.spec
-        if spec is None or token == "<":
+        if spec is None or piece == "<":
             return
-        if token == ">":
+        if piece == ">":
             self.angle = "".join(spec)
             self.spec = None
-        elif token == "," and not (spec and spec[0] == "@"):  # not a source route: the ">" is missing
+        elif piece == "," and not (spec and spec[0] == "@"):  # not a source route: the ">" is missing
             self.angle = "".join(spec)
             self.spec = None
             self._end_address()
-        elif not token.isspace():
-            spec.append(token)
+        elif not piece.isspace():
+            spec.append(piece)
 
     def _end_address(self) -> None:
         if self.spec is not None:

@@ -36,8 +36,8 @@ __all__ = [
 IDS_MAX = 200  # a thread longer than that is cut in the middle by everyone's mail program too
 ID_MAX = 998  # RFC 5322 §2.1.1: it can't be folded inside
 _CONSIDERED = 65_536
+_DATE_CONSIDERED = 300
 
-_FOLD = re.compile(rb"\r*\n(?=[ \t])")
 _ID = re.compile(r"<\s*([^<>\s][^<>]{0,997})>")
 _DATE = re.compile(
     r"(?:[A-Za-z]{2,9}\.?\s*,?\s*)?(\d{1,2})[\s-]+([A-Za-z]{3})[A-Za-z]{0,6}\.?[\s,-]+(\d{2,4})"
@@ -50,7 +50,10 @@ _ASCTIME = re.compile(
 )
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})[T\s](\d{2}):(\d{2})(?::(\d{2}))?(?:\.\d{1,9})?\s*(Z|[+-]\d{2}:?\d{2})?")
 _MONTHS = {
-    name: number for number, name in enumerate(["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1)
+    name: number
+    for number, name in enumerate(
+        ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"], start=1
+    )
 }
 # RFC 5322 §4.3. Military letters were defined the wrong way round: all of them mean -0000.
 _ZONES = {
@@ -69,40 +72,41 @@ _ZONES = {
 
 
 def unfold(raw: bytes) -> bytes:
-    """The value on one line, outer space gone; other bytes untouched. RFC 5322 §2.2.3."""
-    return (_FOLD.sub(b"", raw) if b"\n" in raw else raw).strip(b" \t\r\n")
+    """A field's value on one line, outer space gone; other bytes untouched. RFC 5322 §2.2.3."""
+    if b"\n" in raw:
+        raw = raw.replace(b"\r\n", b"").replace(b"\n", b"")
+    return raw.strip(b" \t\r\n")
 
 
 def read_date(raw: bytes) -> datetime | None:
     """A date-time, obsolete and common wrong forms included; None when there is none."""
-    text = _without_comments(raw[:300].decode("latin-1"))
-    if found := _DATE.match(text.strip()):
+    text = raw[:_DATE_CONSIDERED].decode("latin-1").partition("(")[0].strip()
+    if found := _DATE.match(text):
         day, month, year, hour, minute, second, zone = found.groups()
-    elif found := _ASCTIME.match(text.strip()):
+    elif found := _ASCTIME.match(text):
         month, day, hour, minute, second, zone, year, late_zone = found.groups()
         zone = late_zone or zone
-    elif found := _ISO.match(text.strip()):
-        year, number, day, hour, minute, second, zone = found.groups()
-        return _datetime(year, int(number), day, hour, minute, second, zone)
+    elif found := _ISO.match(text):
+        year, month, day, hour, minute, second, zone = found.groups()
     else:
         return None
-    return _datetime(year, _MONTHS.get(month.lower(), 0), day, hour, minute, second, zone)
-
-
-def _datetime(
-    year: str, month: int, day: str, hour: str, minute: str, second: str | None, zone: str | None
-) -> datetime | None:
-    number = int(year)
-    if len(year) == 2:  # RFC 5322 §4.3
-        number += 2000 if number < 50 else 1900
-    elif len(year) == 3:
-        number += 1900
+    number = int(month) if month.isdigit() else _MONTHS.get(month.lower(), 0)
     try:
-        at = datetime(number, month, int(day), int(hour), int(minute), min(int(second or 0), 59), tzinfo=_zone(zone))
+        at = datetime(
+            _year(year), number, int(day), int(hour), int(minute), min(int(second or 0), 59), tzinfo=_zone(zone)
+        )
         at.astimezone(UTC)  # year 1 with an offset has no UTC form
     except (ValueError, OverflowError):
         return None
     return at
+
+
+def _year(digits: str) -> int:
+    """RFC 5322 §4.3: two and three digits."""
+    number = int(digits)
+    if len(digits) == 2:
+        return number + (2000 if number < 50 else 1900)
+    return number + 1900 if len(digits) == 3 else number
 
 
 def _zone(zone: str | None) -> timezone:
@@ -116,11 +120,6 @@ def _zone(zone: str | None) -> timezone:
         return timezone(timedelta(minutes=minutes if zone[0] == "+" else -minutes))
     minutes = _ZONES.get(zone.upper(), 0)
     return timezone(timedelta(minutes=minutes)) if minutes else UTC
-
-
-def _without_comments(text: str) -> str:
-    start = text.find("(")
-    return text if start < 0 else text[:start]
 
 
 def message_ids(raw: bytes, limit: int = IDS_MAX) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ __all__ = ["Address", "Defect", "Group", "Header", "Mailbox", "Message", "Part",
 
 # One decoded text body; longer than any letter, shorter than a decoding that could hurt.
 TEXT_MAX = 8 * 1024 * 1024
+AUTHORS_MAX = 100  # two are one too many for us already
 DECODED_CONSIDERED = 16_384  # bytes of one field that are decoded for people
 
 
@@ -87,9 +88,8 @@ class Part:
             return True
         if self.media_type in {"text/plain", "text/html"}:
             return self.disposition != "inline" and self.filename is not None
-        if self.media_type.startswith("image/") and self.content_id and self.disposition != "attachment":
-            return False  # shown within the text that refers to it
-        return True
+        # A picture with a Content-ID is shown within the text that refers to it.
+        return not (self.media_type.startswith("image/") and self.content_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,9 @@ class Message:
         return tuple(item for value in self.header_values(name) for item in addresses_of(value, limit))
 
     def authors(self) -> Iterator[Address]:
-        """Every address of every From field."""
-        return each(self.addresses("from"))
+        """Every address of every From field. Words without an "@" are a piece of a name, if there is anything else."""
+        everyone = list(each(self.addresses("from", AUTHORS_MAX)))
+        return iter([one for one in everyone if one.domain] or everyone)
 
     @property
     def subject(self) -> str:
@@ -168,8 +169,7 @@ class Message:
             if part.message is not None:
                 stack.append((path, part.message, True))
             prefix = f"{path}." if path else ""
-            for number in range(len(part.children), 0, -1):
-                stack.append((f"{prefix}{number}", part.children[number - 1], False))
+            stack.extend((f"{prefix}{n}", part.children[n - 1], False) for n in range(len(part.children), 0, -1))
 
     def part_at(self, path: str) -> Part | None:
         """The part with that section number; a message's own number rather than its root's."""

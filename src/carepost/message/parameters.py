@@ -87,19 +87,19 @@ def _segments(text: str, limit: int, defects: set[Defect]) -> list[list[tuple[st
     position = 0
     while piece := _PIECE.match(text, position):
         position = piece.end()
-        token = piece[0]
-        if token == ";":
+        word = piece[0]
+        if word == ";":
             if len(segments) > limit:
                 defects.add(Defect.TOO_MANY_PARAMETERS)
                 break
             segments.append([])
-        elif token == "(":
+        elif word == "(":
             defects.add(Defect.COMMENT_IN_MIME_HEADER)
             position = skip_comment(text, position)
-        elif token.startswith('"'):
-            segments[-1].append((unquote(token), True))
+        elif word.startswith('"'):
+            segments[-1].append((unquote(word), True))
         else:
-            segments[-1].append((token, False))
+            segments[-1].append((word, False))
     return segments
 
 
@@ -122,11 +122,11 @@ def skip_comment(text: str, position: int) -> int:
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
-def unquote(token: str) -> str:
+def unquote(word: str) -> str:
     """A quoted-string's content, also when its end is missing."""
-    inner = token[1:-1] if len(token) > 1 and token.endswith('"') and not token.endswith('\\"') else token[1:]
-    if token.endswith('\\\\"') and len(token) > 1:
-        inner = token[1:-1]
+    inner = word[1:-1] if len(word) > 1 and word.endswith('"') and not word.endswith('\\"') else word[1:]
+    if word.endswith('\\\\"') and len(word) > 1:
+        inner = word[1:-1]
     return _QUOTED_PAIR.sub(r"\1", inner) if "\\" in inner else inner
 
 

@@ -1,7 +1,7 @@
 """A second reader's opinion: what a parser that is not ours sees in the same bytes (decisions.md, M3).
 
 Promises
-    `second_reading` never raises, whatever the other parser does, and never gives it more than SECOND_READING_MAX bytes.
+    `second_reading` never raises, whatever the other parser does, and gives it SECOND_READING_MAX bytes at most.
     A disagreement is a finding for the gateway, in words; it is never decided here who is right.
 
 Differing readings are how attachments are hidden from the scanner that the reader's program then shows.

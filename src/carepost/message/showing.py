@@ -15,7 +15,7 @@ SHOWN_MAX = 2_000
 FILENAME_MAX = 255  # what ext4 and NTFS allow
 
 _BREAKS = re.compile(r"[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]+")
-# C0, C1, soft hyphen, bidi marks and overrides, zero width, invisible operators, tags, variation of nothing, surrogates.
+# C0, C1, soft hyphen, bidi marks and overrides, zero width, invisible operators, tags, surrogates.
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
@@ -26,9 +26,8 @@ _ZERO_WIDTH_JOINERS = re.compile(
 )  # real letters in Persian and Indic scripts, emoji; not in file names
 _PATH = re.compile(r'[/\\:*?"<>|]')
 _AT = re.compile("[@\uff20\ufe6b]")
-_ADDRESS_LIKE = re.compile(
-    r"[^\s<>()\[\],;:\"'@]{1,64}\s{0,3}@\s{0,3}((?:[^\s<>()\[\],;:\"'@.]{1,63}\.){1,10}[^\s<>()\[\],;:\"'@.]{2,63})"
-)
+_BETWEEN_WORDS = re.compile(r"[\s<>()\[\],;:\"'`*|]+")
+_ADDRESSES_LOOKED_AT = 20
 # Scripts whose letters pass for Latin ones (UTS 39): mixing them inside one word is not done by people.
 _CONFUSABLE = ("CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "MATHEMATICAL", "FULLWIDTH")
 
@@ -79,9 +78,19 @@ def mixes_scripts(text: str) -> bool:
 
 
 def names_other_address(text: str, address: str) -> bool:
-    """Whether `text` shows an address that is not `address`: ＠ and spaced-out forms included."""
-    plain = _AT.sub("@", text[:SHOWN_MAX])
-    if "@" not in plain:
-        return False
-    shown = [re.sub(r"\s", "", found[0]).casefold().rstrip(".") for found in _ADDRESS_LIKE.finditer(plain)]
-    return any(one.strip(".'`*_") != address.casefold() for one in shown)
+    """Whether `text` shows an address that is not `address`: fullwidth signs and spaced-out forms included."""
+    before, *rest = _AT.split(text[:SHOWN_MAX], _ADDRESSES_LOOKED_AT)
+    for after in rest:
+        local, domain = _last_word(before), _first_word(after)
+        if local and "." in domain and f"{local}@{domain}".casefold() != address.casefold():
+            return True
+        before = after
+    return False
+
+
+def _last_word(text: str) -> str:
+    return next((word for word in reversed(_BETWEEN_WORDS.split(text[-200:])) if word), "")
+
+
+def _first_word(text: str) -> str:
+    return next((word for word in _BETWEEN_WORDS.split(text[:300]) if word), "").strip(".")

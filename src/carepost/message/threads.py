@@ -2,7 +2,8 @@
 
 Promises
     The key depends on the message alone, so that it can be computed at arrival by whoever seals the message.
-    A reply has the key of what it answers, as far as its References say so; a subject joins messages only when there is no id at all.
+    A reply has the key of what it answers, as far as its References say so.
+    A subject joins messages only when they have no identifier at all.
 """
 
 import hashlib

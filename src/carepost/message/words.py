@@ -2,7 +2,7 @@
 
 Promises
     Linear in the message and bounded by `cap`; hostile HTML costs no more than plain text.
-    HTML becomes text here by dropping tags, never by building a tree: it is for reading by machines, not for showing as HTML.
+    HTML becomes text by dropping tags, never by building a tree: for machines and previews, not to be shown as HTML.
 """
 
 import html
@@ -20,62 +20,44 @@ _PREVIEW_HTML = 65_536
 _ADDRESSES_INDEXED = 1_000
 _NAMES_INDEXED = 1_000
 
-_TAG = re.compile(r"<(/?[A-Za-z][A-Za-z0-9]*)?[^<>]*>?")
-_SPACE = re.compile(r"[\s\u00a0\u200b-\u200f\u034f\u00ad\ufeff\u2028-\u202e\u2060-\u2069\x00-\x1f]+")
-_INLINE = frozenset(["a", "abbr", "b", "big", "cite", "code", "em", "font", "i", "mark", "q", "s", "small", "span", "strong", "sub", "sup", "tt", "u", "wbr"])
-# What these hold is not read by people.
-_UNREAD = re.compile(
-    r"<(script|style|head|title|template|noscript|svg|math|textarea|select)(?=[\s>/])|<!--", re.IGNORECASE
+# What stands within a word must not break it; any other tag ends one.
+_INLINE_TAG = re.compile(
+    r"</?(?:a|abbr|b|big|cite|code|em|font|i|mark|q|s|small|span|strong|sub|sup|tt|u|wbr)(?=[\s>/])[^<>]*>",
+    re.IGNORECASE,
 )
+_TAG = re.compile(r"<+[^<>]*>*")
+_RUN_OF_OPENINGS = re.compile(r"<<+")
+_SPACE = re.compile("[\\s\u00a0\u200b-\u200f\u034f\u00ad\ufeff\u2028-\u202e\u2060-\u2069\x00-\x1f]+")
+# What these hold is not read by people; one that is never closed takes the rest along, in browsers too.
+_UNREAD = re.compile(r"<(script|style|title|template)(?=[\s>/])|<!--", re.IGNORECASE)
 _ENDS = {
-    name: re.compile(rf"</{name}\s*>?", re.IGNORECASE)
-    for name in ["script", "style", "head", "title", "template", "noscript", "svg", "math", "textarea", "select"]
+    name: re.compile(rf"</{name}(?=[\s>/])[^<>]*>?", re.IGNORECASE) for name in ("script", "style", "title", "template")
 }
 _QUOTED_LINE = re.compile(r"^(?:>.*|-- ?|_{5,}|-{5,}.*)$", re.MULTILINE)
 
 
 def text_of_html(source: str) -> str:
     """The words between the tags; a block's end becomes a space, an inline tag nothing."""
-    text = html.unescape(_TAG.sub(_gap, _without_unread(source)))
-    return _SPACE.sub(" ", text).strip()
-
-
-def _gap(tag: re.Match[str]) -> str:
-    name = tag[1]
-    return "" if name is not None and name.lstrip("/").lower() in _INLINE else " "
+    if "<<" in source:
+        source = _RUN_OF_OPENINGS.sub("<", source)
+    text = html.unescape(_TAG.sub(" ", _INLINE_TAG.sub("", _without_unread(source))))
+    return clean_text(text)
 
 
 def _without_unread(source: str) -> str:
-    """Without comments, scripts, styles and their like. One that never ends takes the rest along, as in a browser."""
+    """Without comments, scripts, styles and titles. Each end is looked for once, forwards."""
     out: list[str] = []
     position = 0
     while found := _UNREAD.search(source, position):
         out.append(source[position : found.start()])
         if found[1] is None:
-            end = source.find("-->", found.end())
+            end = source.find("-->", found.end() - 2)  # "<!-->" is a whole comment
             position = end + 3 if end >= 0 else len(source)
-            if end < 0:
-                break
-            continue
-        closing = _ENDS[found[1].lower()].search(source, found.end())
-        if closing is None:
-            if found[1].lower() in {"head", "title", "svg", "math", "noscript", "select"}:
-                # The reader's program would close these by itself: go on behind the tag, and don't look for the end again.
-                out.append(_rest_without_scripts(source[found.end() :]))
-            position = len(source)
-            break
-        position = closing.end()
+        else:
+            closing = _ENDS[found[1].lower()].search(source, found.end())
+            position = closing.end() if closing is not None else len(source)
     out.append(source[position:])
     return " ".join(out)
-
-
-def _rest_without_scripts(rest: str) -> str:
-    for name in ("script", "style"):
-        start = rest.lower().find(f"<{name}")
-        end = rest.lower().rfind(f"</{name}")
-        if start >= 0:
-            rest = rest[:start] + (rest[end:] if end > start else "")
-    return rest
 
 
 def readable_parts(message: Message) -> list[tuple[str, Part]]:
@@ -84,8 +66,8 @@ def readable_parts(message: Message) -> list[tuple[str, Part]]:
     stack = [("", message.root)]
     while stack:
         path, part = stack.pop()
-        for number in range(len(part.children), 0, -1):
-            stack.append((f"{path}.{number}" if path else str(number), part.children[number - 1]))
+        prefix = f"{path}." if path else ""
+        stack.extend((f"{prefix}{n}", part.children[n - 1]) for n in range(len(part.children), 0, -1))
         if not part.children and part.media_type.startswith("text/") and not part.is_attachment():
             found.append((path or "1", part))
     return found
@@ -147,7 +129,7 @@ def _texts(message: Message, cap: int) -> Iterator[str]:
         if left <= 0:
             return
         if part.media_type == "text/html":
-            text = text_of_html(message.text(part, 4 * cap))
+            text = text_of_html(message.text(part, 2 * cap))
             if len(text) <= 2 * plain:
                 continue
         elif part.media_type.startswith("text/"):
