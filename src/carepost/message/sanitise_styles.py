@@ -18,7 +18,8 @@ _NESTING_MAX = 8  # Brackets in one attribute; colours need one.
 PROPERTIES = frozenset(
     {
         "background-color", "border", "border-bottom", "border-collapse", "border-color", "border-left",
-        "border-radius", "border-right", "border-spacing", "border-style", "border-top", "border-width", "color", "display",
+        "border-radius", "border-right", "border-spacing", "border-style", "border-top", "border-width", "color",
+        "display",
         "font-family", "font-size", "font-style", "font-variant", "font-weight", "height", "letter-spacing",
         "line-height", "list-style-type", "margin", "margin-bottom", "margin-left", "margin-right", "margin-top",
         "max-width", "padding", "padding-bottom", "padding-left", "padding-right", "padding-top", "text-align",
