@@ -22,7 +22,8 @@ from carepost.base.ids import MailboxId, OrganisationId, TraceId
 from carepost.policy.actions import Action, Decision
 
 if TYPE_CHECKING:
-    from carepost.message.parse import Message
+    from carepost.gateway.contents import Contents
+    from carepost.message.model import Message
 
 
 class Via(StrEnum):
@@ -111,20 +112,20 @@ class Examination:
     connection: Connection
     envelope: Envelope
     message: "Message"
+    contents: "Contents"
     raw: bytes
     now: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One named examination. It looks and does not touch; it may raise, and `examine` makes that a finding.
+    """One named examination. It looks and does not touch.
 
-    `essential`: when it cannot be done, the sender is asked to try later (451) rather than a person to look: R131.
+    It may raise, and `examine` makes that a finding; the facts that it would have given are then unknown.
     """
 
     name: str
     look: Callable[[Examination], Awaitable[list[Finding]]]
-    essential: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,14 +139,3 @@ class Disposition:
     recipient: Recipient
     decision: Decision
     action: Action
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """Everything that `carepost why` needs: kept for each organisation a message was for."""
-
-    trace: TraceId
-    at: datetime
-    findings: tuple[Finding, ...]
-    dispositions: tuple[Disposition, ...]
-    facts: Mapping[str, object]

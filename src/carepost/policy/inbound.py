@@ -102,7 +102,7 @@ PHRASES: tuple[Phrase[InboundFacts], ...] = (
     _plain("a file that could run as a program is attached", "has_program"),
     _plain("a document with macros is attached", "has_macros"),
     _plain("a document that acts by itself is attached", "has_active_document"),
-    _plain("a locked archive is attached", "has_locked_archive"),
+    _plain("a locked archive or document is attached", "has_locked_archive"),
     _plain("an archive that cannot be read is attached", "has_unreadable_archive"),
     _plain("an attached file hides what it is", "hides_file_type"),
     _plain("two readings of the message disagree about what is attached", "readings_disagree"),

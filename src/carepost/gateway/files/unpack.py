@@ -1,0 +1,264 @@
+"""Archives taken apart: zip, tar, gzip, bzip2, xz, zstd and Outlook packages, to a depth and within a budget (M4).
+
+Promises
+    Reads in pieces; the first cap that is reached (ratio, bytes, entries, depth, time) raises PackedTooTightly.
+    Nothing is written anywhere. Names inside an archive are only ever shown, never used as paths.
+    An entry that is not opened has been looked at by name and by its first 64 KiB.
+"""
+
+import bz2
+import io
+import lzma
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import IO, NamedTuple, Protocol
+
+import zstandard
+
+from carepost.gateway.files.kinds import HEAD_BYTES, Kind
+
+_PIECE = 65_536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpackLimits:
+    """Where we stop. The sum of ordinary clinical attachments is far below; a bomb is far above. M4, R133."""
+
+    ratio: int = 100  # bytes out for each byte in; XML of Office documents reaches 30
+    ratio_from_bytes: int = 1_000_000  # below this much output a high ratio is only a dull file
+    bytes_out: int = 100_000_000
+    entries: int = 1_000
+    depth: int = 5  # R133: inside archives to 5 levels
+    seconds: float = 10.0
+    dictionary_bytes: int = 128 << 20  # memory that xz and zstd may ask for to unpack
+
+
+class PackedTooTightly(Exception):
+    """A cap was reached. `args[0]` says which, to finish "The archive …"."""
+
+
+class Entry(NamedTuple):
+    """`data` is the whole file, or its first 64 KiB when `whole` is False; None when it is locked."""
+
+    name: str
+    data: bytes | None
+    whole: bool
+
+
+@dataclass(slots=True)
+class Budget:
+    """What one message may cost, over all its archives."""
+
+    limits: UnpackLimits
+    spent_seconds: Callable[[], float]
+    bytes_out: int = 0
+    entries: int = 0
+
+    def spend(self, *, out: int) -> None:
+        self.bytes_out += out
+        if self.bytes_out > self.limits.bytes_out:
+            raise PackedTooTightly("unpacks to more than we look through")
+        self.check_time()
+
+    def entry(self) -> None:
+        self.entries += 1
+        if self.entries > self.limits.entries:
+            raise PackedTooTightly("holds more files than we look through")
+
+    def check_time(self) -> None:
+        if self.spent_seconds() > self.limits.seconds:
+            raise PackedTooTightly("takes longer to look through than we allow")
+
+    def check_ratio(self, *, packed: int, out: int) -> None:
+        if out > self.limits.ratio_from_bytes and out > packed * self.limits.ratio:
+            raise PackedTooTightly("is packed to burst")
+
+
+class WantsAll(Protocol):
+    """Whether an entry must be read to its end, from its name and its first bytes."""
+
+    def __call__(self, name: str, head: bytes) -> bool: ...
+
+
+def unpack(kind: Kind, data: bytes, budget: Budget, wants_all: WantsAll) -> Iterator[Entry]:
+    """Raises PackedTooTightly at a cap, and ValueError (or a library's own error) when the archive is damaged."""
+    match kind:
+        case Kind.ZIP:
+            yield from _zip(data, budget, wants_all)
+        case Kind.TAR:
+            yield from _tar(io.BytesIO(data), budget, wants_all)
+        case Kind.GZIP | Kind.BZIP2 | Kind.XZ | Kind.ZSTD:
+            yield from _stream(kind, data, budget)
+        case Kind.TNEF:
+            yield from _tnef(data, budget)
+
+
+# --- zip ------------------------------------------------------------------------------------------------------------
+
+
+def _zip(data: bytes, budget: Budget, wants_all: WantsAll) -> Iterator[Entry]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        infos = archive.infolist()
+        if len(infos) > budget.limits.entries:
+            raise PackedTooTightly("holds more files than we look through")
+        _refuse_overlaps(infos, len(data))
+        budget.check_ratio(packed=len(data), out=sum(info.file_size for info in infos))
+        for info in infos:
+            budget.entry()
+            if info.is_dir() and not info.file_size:
+                continue
+            if info.flag_bits & 0x1:
+                yield Entry(info.filename, None, whole=False)
+                continue
+            if info.file_size > budget.limits.bytes_out:
+                raise PackedTooTightly("unpacks to more than we look through")
+            with archive.open(info) as stream:
+                yield _entry(info.filename, stream, info.file_size, budget, wants_all)
+
+
+def _refuse_overlaps(infos: list[zipfile.ZipInfo], size: int) -> None:
+    """Files that share their packed bytes are how a small zip holds petabytes (Fifield 2019)."""
+    end = 0
+    for info in sorted(infos, key=lambda info: info.header_offset):
+        if info.header_offset < end or info.header_offset + info.compress_size > size:
+            raise PackedTooTightly("has files lying over one another")
+        end = info.header_offset + 30 + info.compress_size
+
+
+def _entry(name: str, stream: IO[bytes], size: int, budget: Budget, wants_all: WantsAll) -> Entry:
+    head = stream.read(HEAD_BYTES)
+    budget.spend(out=len(head))
+    if len(head) >= size or not wants_all(name, head):
+        return Entry(name, head, whole=len(head) >= size)
+    pieces = [head]
+    while piece := stream.read(_PIECE):
+        budget.spend(out=len(piece))
+        pieces.append(piece)
+    return Entry(name, b"".join(pieces), whole=True)
+
+
+# --- tar ------------------------------------------------------------------------------------------------------------
+
+
+def _tar(stream: IO[bytes], budget: Budget, wants_all: WantsAll) -> Iterator[Entry]:
+    with tarfile.open(fileobj=stream, mode="r:") as archive:
+        for member in archive:
+            budget.entry()
+            budget.check_time()
+            if not member.isreg():
+                continue
+            if member.size > budget.limits.bytes_out:
+                raise PackedTooTightly("unpacks to more than we look through")
+            file = archive.extractfile(member)
+            if file is not None:
+                yield _entry(member.name, file, member.size, budget, wants_all)
+
+
+# --- one packed stream ----------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Gzip:
+    """zlib's object, made to look like those of bz2 and lzma; goes on with the next member."""
+
+    rest: bytes = b""
+    _one: "zlib._Decompress" = field(default_factory=lambda: zlib.decompressobj(wbits=31))
+
+    def decompress(self, data: bytes, max_length: int = _PIECE) -> bytes:
+        data = self.rest + data
+        if self._one.eof:
+            data = self._one.unused_data + data
+            if data[:2] != b"\x1f\x8b":
+                self.rest = b""
+                return b""
+            self._one = zlib.decompressobj(wbits=31)
+        out = self._one.decompress(data, max_length)
+        self.rest = self._one.unconsumed_tail
+        return out
+
+    @property
+    def has_more(self) -> bool:
+        return bool(self.rest) or (self._one.eof and self._one.unused_data[:2] == b"\x1f\x8b")
+
+
+def _stream(kind: Kind, data: bytes, budget: Budget) -> Iterator[Entry]:
+    budget.entry()
+    out = bytearray()
+    for piece in _pieces(kind, data, budget.limits):
+        out += piece
+        budget.spend(out=len(piece))
+        budget.check_ratio(packed=len(data), out=len(out))
+    yield Entry(_gzip_name(data) if kind is Kind.GZIP else "", bytes(out), whole=True)
+
+
+def _pieces(kind: Kind, data: bytes, limits: UnpackLimits) -> Iterator[bytes]:
+    if kind is Kind.GZIP:
+        gzip = _Gzip()
+        fed = data
+        while True:
+            piece = gzip.decompress(fed)
+            fed = b""
+            yield piece
+            if not gzip.has_more and not piece:
+                return
+    elif kind is Kind.ZSTD:
+        window = zstandard.ZstdDecompressor(max_window_size=limits.dictionary_bytes)
+        with window.stream_reader(data, read_across_frames=True) as reader:
+            while piece := reader.read(_PIECE):
+                yield piece
+    elif kind is Kind.BZIP2:
+        with bz2.BZ2File(io.BytesIO(data)) as reader:
+            while piece := reader.read(_PIECE):
+                yield piece
+    else:
+        unpacker = lzma.LZMADecompressor(memlimit=limits.dictionary_bytes)
+        fed = data
+        while not unpacker.eof:
+            piece = unpacker.decompress(fed, _PIECE)
+            fed = b""
+            yield piece
+            if not piece and unpacker.needs_input:
+                raise ValueError("ends too early")
+
+
+def _gzip_name(data: bytes) -> str:
+    """The name that gzip keeps. RFC 1952 §2.3.1."""
+    if len(data) < 12 or not data[3] & 0x08:
+        return ""
+    at = 10
+    if data[3] & 0x04:
+        at += 2 + struct.unpack_from("<H", data, 10)[0]
+    return data[at : at + 255].partition(b"\x00")[0].decode("latin-1")
+
+
+# --- TNEF -----------------------------------------------------------------------------------------------------------
+
+_TITLE, _DATA, _RENDER = 0x00018010, 0x0006800F, 0x00069002  # [MS-OXTNEF] 2.1.3.2
+
+
+def _tnef(data: bytes, budget: Budget) -> Iterator[Entry]:
+    """Attachments of a winmail.dat. Every length is checked: no endless loop, no copy beyond the end."""
+    at, name, body = 6, "", None
+    while at + 9 <= len(data):
+        budget.check_time()
+        kind, size = struct.unpack_from("<II", data, at + 1)
+        value = data[at + 9 : at + 9 + size]
+        if len(value) < size:
+            raise ValueError("ends too early")
+        at += 9 + size + 2
+        if kind == _RENDER and body is not None:
+            budget.entry()
+            yield Entry(name, body, whole=True)
+            name, body = "", None
+        elif kind == _TITLE:
+            name = value.partition(b"\x00")[0].decode("cp1252", "replace")
+        elif kind == _DATA:
+            budget.spend(out=len(value))
+            body = value
+    if body is not None:
+        budget.entry()
+        yield Entry(name, body, whole=True)
