@@ -1,0 +1,276 @@
+"""Everything an operator may set, with its default and its reason.
+
+Promises
+    An empty file is a working configuration for one machine. No secret has a default, and none stands in the file:
+    a setting that ends in `_file` names the file that holds it.
+    Only `app` and `cli` read this; every other room is handed its own limits.
+
+Numbers of the national requirements carry their R-number.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from carepost.base.errors import NotPossible
+from carepost.infra import settings_file
+from carepost.infra.settings_file import says
+
+Strings = tuple[str, ...]
+_PORTS = r"^(\[[0-9A-Fa-f:]+\]|[^:\s]*):\d{1,5}$"
+Listen = tuple[Annotated[str, msgspec.Meta(pattern=_PORTS)], ...]
+
+
+class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the file."""
+
+
+class Service(_Section, frozen=True, kw_only=True):
+    """What the service is called, and where it keeps its things."""
+
+    name: Annotated[str, says("What people know the service by. Shown on every page.")] = "Carepost"
+    hostname: Annotated[str, says("The name we give in greetings. It must have a matching PTR record.")] = "localhost"
+    help_desk: Annotated[str, says("Whom people turn to: shown wherever something did not work.")] = (
+        "your local administrator"
+    )
+    data: Annotated[str, says("The folder for the database, spool and logs. Other paths are relative to it.")] = (
+        "/var/lib/carepost/data"
+    )
+
+
+class Database(_Section, frozen=True, kw_only=True):
+    """PostgreSQL: our own embedded one, or yours."""
+
+    dsn: Annotated[
+        str, says("How to reach your PostgreSQL (15 or later) as carepost_app. Empty: we run one ourselves.")
+    ] = ""
+    relay_dsn: Annotated[str, says("The same as carepost_relay, for the role that faces port 25.")] = ""
+    owner_dsn: Annotated[str, says("The same as carepost_owner, for `carepost migrate` only.")] = ""
+    password_file: Annotated[str, says("A file with the password for these, when they need one.")] = ""
+    bin: Annotated[
+        str, says("The folder with the programs of the embedded PostgreSQL. Empty: the best that is installed.")
+    ] = ""
+    shared_buffers_mb: Annotated[int, says("Memory the embedded PostgreSQL keeps pages in.", ge=16)] = 96
+    connections_max: Annotated[int, says("Connections the embedded PostgreSQL takes.", ge=10, le=1000)] = 60
+    pool_min: Annotated[int, says("Connections each worker keeps open.", ge=0)] = 1
+    pool_max: Annotated[int, says("Connections each worker may have open.", ge=1)] = 8
+    acquire_seconds: Annotated[
+        float, says("How long a caller waits for a connection before it is told to try later.", ge=0.1)
+    ] = 10.0
+    statement_seconds: Annotated[float, says("The longest a statement may run.", ge=0.1)] = 30.0
+
+
+class Keys(_Section, frozen=True, kw_only=True):
+    """The keys that seal everything. Keep a copy of the folder somewhere else, locked away."""
+
+    folder: Annotated[
+        str, says("Where the key files are. Outside the database and its backups: without it, stolen disks are noise.")
+    ] = "keys"
+
+
+class Smtp(_Section, frozen=True, kw_only=True):
+    """Mail from other systems."""
+
+    listen: Annotated[Listen, says("Addresses and ports for mail from the world.")] = ("0.0.0.0:25", "[::]:25")
+    lmtp: Annotated[
+        Listen, says("Addresses and ports for LMTP, when a mail system of yours stands in front. Never public.")
+    ] = ()
+    message_max_mb: Annotated[
+        float, says("Largest message by its attachments, in megabytes; the encoded limit is 1.38 times that.", ge=1)
+    ] = 35
+    recipients_max: Annotated[int, says("Recipients of one message. RFC 5321 asks for at least 100.", ge=100)] = 1000
+    connections_max: Annotated[int, says("Conversations at once in each worker; more get 421.", ge=1)] = 1000
+    connections_per_client: Annotated[int, says("Conversations at once with one address.", ge=1)] = 50
+    command_seconds: Annotated[float, says("How long we wait for a command. RFC 5321 §4.5.3.2.7.", ge=1)] = 300
+    trusted_xclient: Annotated[
+        Strings, says("Networks that may tell us the real client by XCLIENT: your own mail systems in front.")
+    ] = ()
+    spool: Annotated[str, says("Where large messages wait, sealed, while they arrive.")] = "spool"
+    certificate_file: Annotated[str, says("The TLS certificate chain, PEM. Read again when it changes.")] = ""
+    key_file: Annotated[str, says("The certificate's private key, PEM.")] = ""
+
+
+class Imap(_Section, frozen=True, kw_only=True):
+    """Mail programs."""
+
+    listen: Annotated[Listen, says("Addresses and ports for IMAP with STARTTLS.")] = ("0.0.0.0:143", "[::]:143")
+    listen_tls: Annotated[Listen, says("Addresses and ports for IMAP in TLS from the start.")] = (
+        "0.0.0.0:993",
+        "[::]:993",
+    )
+    connections_a_person: Annotated[int, says("Connections of one person: devices times folders.", ge=1)] = 20
+    idle_seconds: Annotated[int, says("Silence before we end a connection. RFC 9051 §5.4: 30 minutes.", ge=1800)] = 1800
+    certificate_file: Annotated[str, says("The TLS certificate chain, PEM. Empty: the one of SMTP.")] = ""
+    key_file: Annotated[str, says("The certificate's private key, PEM. Empty: the one of SMTP.")] = ""
+
+
+class Web(_Section, frozen=True, kw_only=True):
+    """Pages for people."""
+
+    listen: Annotated[
+        Listen, says("Addresses and ports of the pages. Put a TLS proxy in front, or give keys here.")
+    ] = ("127.0.0.1:8080",)
+    content_listen: Annotated[Listen, says("The same for the origin that shows what strangers wrote.")] = (
+        "127.0.0.1:8082",
+    )
+    url: Annotated[str, says("The public address of the pages.", pattern=r"^https?://[^\s/]+$")] = (
+        "http://127.0.0.1:8080"
+    )
+    content_url: Annotated[
+        str,
+        says(
+            "The public address for hostile content: another host, never the pages' own.", pattern=r"^https?://[^\s/]+$"
+        ),
+    ] = "http://127.0.0.1:8082"
+    trusted_proxies: Annotated[Strings, says("Networks whose X-Forwarded-For we believe.")] = (
+        "127.0.0.1/32",
+        "::1/128",
+    )
+    certificate_file: Annotated[str, says("The TLS certificate chain, PEM, when no proxy stands in front.")] = ""
+    key_file: Annotated[str, says("The certificate's private key, PEM.")] = ""
+
+
+class Gateway(_Section, frozen=True, kw_only=True):
+    """What happens to every message between the door and the mailbox."""
+
+    clamd: Annotated[
+        str, says("Where clamd listens: a socket's path, or host:port. Empty: the built-in checks only.")
+    ] = ""
+    scanner_seconds: Annotated[
+        float, says("How long a scan may take. After that the sender is asked to try again (R131).", ge=1)
+    ] = 45
+    scan_max_mb: Annotated[
+        float, says("The largest message the scanner takes; its own limit must not be lower.", ge=1)
+    ] = 100
+    cards: Annotated[str, says("A folder with your own policy cards, read after the ones we ship. Empty: none.")] = ""
+    blocked_extensions: Annotated[
+        Strings, says("Further file endings to block, beside programs and macro documents (R133).")
+    ] = ()
+    archive_depth: Annotated[int, says("How many archives inside each other are opened (R133).", ge=1, le=20)] = 5
+    unpacked_max_mb: Annotated[int, says("How much one message may unpack to.", ge=1)] = 100
+    banner: Annotated[str, says("The words above a message from outside the secure register (R139).")] = (
+        "This message came from outside. Take care with links and attachments."
+    )
+    banner_in_body: Annotated[bool, says("Also write the banner into the message itself. This breaks signatures.")] = (
+        False
+    )
+    threat_level: Annotated[
+        Literal["normal", "raised", "high"], says("How careful to be: changes banner and cards for everyone (R139).")
+    ] = "normal"
+    quarantine_days: Annotated[int, says("How long a held message waits for a person before it is deleted.", ge=1)] = 30
+    dns_servers: Annotated[Strings, says("Resolvers to ask. Empty: those of this machine.")] = ()
+    dns_seconds: Annotated[float, says("How long one look-up may take.", ge=0.5)] = 10
+
+
+class Identity(_Section, frozen=True, kw_only=True):
+    """How people prove who they are."""
+
+    password_min: Annotated[int, says("Shortest password.", ge=8)] = 10
+    password_history: Annotated[int, says("How many earlier passwords may not come back.", ge=0)] = 4
+    failures_max: Annotated[int, says("Failed sign-ins of one account before it is locked (R86).", ge=3)] = 10
+    failures_minutes: Annotated[int, says("... counted over so many minutes (R86).", ge=1)] = 15
+    lock_minutes: Annotated[int, says("How long a lock lasts before it opens by itself (R86).", ge=1)] = 30
+    idle_minutes_shared: Annotated[int, says("Silence that ends a session on a shared computer (R99).", ge=1)] = 15
+    idle_minutes: Annotated[int, says("Silence that ends a session on one's own device.", ge=1)] = 240
+    session_hours: Annotated[int, says("The longest a session lasts, whatever happens in it (R99).", ge=1)] = 12
+    app_password_days: Annotated[int, says("How long an app password works.", ge=1)] = 365
+    argon2_memory_mb: Annotated[int, says("Memory one password check costs; so much costs a thief too.", ge=19)] = 19
+    argon2_passes: Annotated[int, says("Passes over that memory. 19 MB twice is OWASP's floor: 24 ms.", ge=1)] = 2
+    aup_file: Annotated[str, says("Your acceptable use policy, as text. Empty: the one we ship (R74).")] = ""
+
+
+class Audit(_Section, frozen=True, kw_only=True):
+    """The record of what was done."""
+
+    checkpoint_minutes: Annotated[int, says("How often the heads of all chains are signed.", ge=1)] = 60
+    checkpoint_folder: Annotated[str, says("Where signed checkpoints go: best on another machine's disk.")] = (
+        "checkpoints"
+    )
+
+
+class Limits(_Section, frozen=True, kw_only=True):
+    """Bounds on mailboxes and disks."""
+
+    mailbox_gb: Annotated[int, says("What a mailbox holds, before any uplift.", ge=1)] = 4
+    disk_free_mb: Annotated[int, says("Below so much free disk no message is accepted: senders try again.", ge=10)] = (
+        500
+    )
+    search_cache_mb: Annotated[int, says("Memory each worker keeps opened search indexes in.", ge=8)] = 64
+
+
+class Observe(_Section, frozen=True, kw_only=True):
+    """Logs, metrics and health."""
+
+    listen: Annotated[Listen, says("Where /metrics, /livez and /readyz answer. Never public.")] = ("127.0.0.1:9464",)
+    log: Annotated[Literal["auto", "json", "text"], says("How log lines look. auto: text on a terminal.")] = "auto"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], says("The least that is logged.")] = "info"
+
+
+class Workers(_Section, frozen=True, kw_only=True):
+    """How many processes of each kind. 0 of one: it does not run on this machine."""
+
+    relay: Annotated[int, says("Processes that face port 25. They hold no key that opens mail.", ge=0)] = 1
+    access: Annotated[int, says("Processes for mail programs and pages.", ge=0)] = 1
+    stop_seconds: Annotated[float, says("How long work in hand may take to end when we are asked to stop.", ge=1)] = 10
+
+
+class Settings(_Section, frozen=True, kw_only=True):
+    service: Service = Service()
+    database: Database = Database()
+    keys: Keys = Keys()
+    smtp: Smtp = Smtp()
+    imap: Imap = Imap()
+    web: Web = Web()
+    gateway: Gateway = Gateway()
+    identity: Identity = Identity()
+    audit: Audit = Audit()
+    limits: Limits = Limits()
+    observe: Observe = Observe()
+    workers: Workers = Workers()
+
+    @property
+    def data(self) -> Path:
+        return Path(self.service.data)
+
+    def path(self, named: str) -> Path:
+        """A path of the settings: itself when absolute, else inside the data folder."""
+        return self.data / named
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """The file (None: no file), then CAREPOST__SECTION__KEY from the environment.
+
+    Raises NotPossible, in words, when either breaks the rules or the file is not there.
+    """
+    environment = os.environ if environment is None else environment
+    if path is None:
+        return settings_file.read(Settings, "", environment, where="The environment")
+    try:
+        text = path.read_text("utf-8")
+    except OSError as error:
+        raise NotPossible(f"The settings file {path} could not be read: {error.strerror}.") from error
+    except UnicodeDecodeError:
+        raise NotPossible(f"The settings file {path} is not UTF-8 text.") from None
+    return settings_file.read(Settings, text, environment, where=str(path))
+
+
+def describe(shown: Settings | None = None) -> str:
+    """The defaults, or `shown`, as TOML with a sentence above each: `config show`, and docs/reference."""
+    return settings_file.describe(Settings, shown)
+
+
+def read_secret(path: Path) -> str:
+    """A secret that a setting points to. Raises NotPossible when it is missing, empty, or open to others."""
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text("utf-8").strip()
+    except OSError as error:
+        raise NotPossible(f"The secret file {path} could not be read: {error.strerror}.") from error
+    if mode & 0o007:
+        raise NotPossible(f"The secret file {path} can be read by everybody. Make it private: chmod 600 {path}.")
+    if not text:
+        raise NotPossible(f"The secret file {path} is empty.")
+    return text
