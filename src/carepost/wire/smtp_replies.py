@@ -119,7 +119,7 @@ TRY_LATER = Reply(451, "4.3.0", "We cannot take this just now; try again later")
 
 # About recipients and messages.
 # One reply for every recipient that is not ours, does not exist or may not be written to from outside (P17, P19).
-NO_SUCH_RECIPIENT = Reply(550, "5.1.1", "No such recipient here")
+NO_SUCH_RECIPIENT = Reply(550, "5.1.1", "No such recipient here, or not in use")
 MAILBOX_FULL = Reply(452, "4.2.2", "The mailbox is full; try again later")
 NOT_ACCEPTED = Reply(550, "5.7.1", "The message was not accepted. Write to postmaster here if it should have been")
 NOT_POSSIBLE = Reply(550, "5.2.0", "The message could not be delivered to this mailbox")

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from carepost.wire import smtp_replies as replies
 from carepost.wire.smtp import SmtpEngine

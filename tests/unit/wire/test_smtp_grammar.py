@@ -1,7 +1,8 @@
 """One line in, one command out, or the reply that says why not."""
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from carepost.wire.smtp_grammar import Mail, Misunderstood, Path, Recipient, from_xtext, understand
 from carepost.wire.smtp_replies import Reply

@@ -1,0 +1,195 @@
+"""One connection's bytes: in, out, and under TLS, each wait with its deadline.
+
+Promises
+    No more than INBOX_MAX octets and one read of the kernel's wait here: a peer faster than we are is made to wait.
+    Nothing that arrived before TLS is read after it.
+    Every wait ends: with octets, with None because the peer has gone or we have been interrupted, or with TimeoutError.
+
+A Protocol class, not a StreamReader: components.md section 2 measured four times the messages.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import cast
+
+# Two windows of content. Above it reading stops until the conversation has caught up.
+INBOX_MAX = 64 * 1024
+
+
+class Ended(Enum):
+    """Why there are no octets."""
+
+    GONE = auto()  # the peer has closed, or the connection is lost
+    INTERRUPTED = auto()  # `interrupt` was called: we want to say something
+
+
+class Link(asyncio.Protocol):
+    """The asyncio end of one conversation. `began` is called once, when the connection is there."""
+
+    def __init__(self, began: Callable[["Link"], None], ended: Callable[["Link"], None]) -> None:
+        self._began = began
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._inbox: list[bytes] = []
+        self._inbox_octets = 0
+        self._reading_paused = False
+        self._writing_paused = False
+        self._starting_tls = False
+        self._interrupted = False
+        self._deaf = False
+        self._eof = False
+        self._lost = False
+        self._changed: asyncio.Future[None] | None = None
+        self._patience: asyncio.Timeout | None = None
+        self.over_tls = False
+
+    # -- what asyncio calls --
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._began(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        self._inbox.append(data)
+        self._inbox_octets += len(data)
+        if self._inbox_octets > INBOX_MAX and not self._reading_paused and not self._starting_tls:
+            self._reading_paused = True
+            self.transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        self._wake()
+        # Our last replies may still go out, except under TLS, which has no half-closed connections.
+        return not self.over_tls
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        if not self._lost:
+            self._lost = self._eof = True
+            self._wake()
+            self._ended(self)
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        self._wake()
+
+    # -- what the conversation calls --
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        if self._transport is None:
+            raise RuntimeError("not connected yet")
+        return self._transport
+
+    @property
+    def peer(self) -> object:
+        return self.transport.get_extra_info("peername")
+
+    def interrupt(self) -> None:
+        """Make `read` return: now if it is waiting, and each time it would wait from now on."""
+        self._interrupted = True
+        self._wake()
+
+    def hurry(self, deadline: float) -> None:
+        """Whoever waits now waits until `deadline` at the latest, in the loop's time."""
+        patience = self._patience
+        if patience is not None and not patience.expired():
+            when = patience.when()
+            if when is None or when > deadline:
+                patience.reschedule(deadline)
+
+    async def read(self, deadline: float, *, even_if_interrupted: bool = False) -> bytes | Ended:
+        """All octets that have arrived; waits for the first. Raise TimeoutError at `deadline`, in the loop's time."""
+        while not self._inbox:
+            if self._eof:
+                return Ended.GONE
+            if self._interrupted and not even_if_interrupted:
+                return Ended.INTERRUPTED
+            await self._wait(deadline)
+        octets = self._inbox[0] if len(self._inbox) == 1 else b"".join(self._inbox)
+        self._inbox.clear()
+        self._inbox_octets = 0
+        if self._reading_paused and not self._lost:
+            self._reading_paused = False
+            self.transport.resume_reading()
+        return octets
+
+    async def write(self, octets: bytes, deadline: float) -> bool:
+        """Send; wait while the peer does not take it. False: the peer has gone."""
+        if self._lost or self.transport.is_closing():
+            return False
+        self.transport.write(octets)
+        while self._writing_paused and not self._lost:
+            await self._wait(deadline)
+        return not self._lost
+
+    async def start_tls(self, context: ssl.SSLContext, timeout: float) -> ssl.SSLObject:
+        """Become TLS, server side. Raise OSError (ssl.SSLError, ConnectionError) or TimeoutError when it fails."""
+        self._inbox.clear()
+        self._inbox_octets = 0
+        if self._reading_paused:
+            self._reading_paused = False
+            self.transport.resume_reading()
+        self._starting_tls = True
+        upgraded = None
+        try:
+            # No await before this line: what arrives from now on belongs to the handshake.
+            upgraded = await self._loop.start_tls(
+                self.transport, self, context, server_side=True, ssl_handshake_timeout=timeout
+            )
+        finally:
+            self._starting_tls = False
+            if upgraded is None:
+                # A failed handshake closes the transport and never calls connection_lost.
+                self.abort()
+                self.connection_lost(None)
+        if upgraded is None or self._lost:
+            raise ConnectionResetError("the peer left during the handshake")
+        self._transport = upgraded
+        self.over_tls = True
+        return cast("ssl.SSLObject", upgraded.get_extra_info("ssl_object"))
+
+    async def close(self, deadline: float) -> None:
+        """Close when what is written has gone out and the peer has closed too; at `deadline` without that.
+
+        Closing at once with octets unread would reset the connection, and the peer might lose our last reply.
+        """
+        self._deaf = True
+        self._inbox.clear()
+        if self._reading_paused and not self._lost:
+            self._reading_paused = False
+            self.transport.resume_reading()
+        try:
+            if not self._lost and not self.over_tls and not self._eof:
+                self.transport.write_eof()
+                while not self._eof:
+                    await self._wait(deadline)
+            self.transport.close()
+            while not self._lost:
+                await self._wait(deadline)
+        except TimeoutError:
+            self.abort()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _wait(self, deadline: float) -> None:
+        self._changed = self._loop.create_future()
+        try:
+            async with asyncio.timeout_at(deadline) as self._patience:
+                await self._changed
+        finally:
+            self._changed = self._patience = None
+
+    def _wake(self) -> None:
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)

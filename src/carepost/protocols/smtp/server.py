@@ -1,0 +1,170 @@
+"""The listening half: who may connect, how many at once, and how it all ends.
+
+Promises
+    A connection beyond the limits gets one 421 and costs no task.
+    Every conversation is a child of `serve`; when `serve` has returned, none is left.
+    On shutdown nobody new is let in, the idle hear 421 at once, and a message that is arriving may finish within
+    `shutdown_grace`.
+
+The sockets come from outside, listening already (several workers may share a port by SO_REUSEPORT).
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+import structlog
+
+from carepost.gateway.model import Via
+from carepost.protocols.smtp.conversation import Conversation
+from carepost.protocols.smtp.link import Link
+from carepost.protocols.smtp.relay import Relay, RelaySession
+from carepost.wire import smtp_replies as replies
+from carepost.wire.smtp import SmtpEngine
+from carepost.wire.smtp_events import Dialect, EngineSettings
+
+log = structlog.get_logger("carepost.smtp")
+
+# A socket file has no address; whoever can open it is on this machine.
+_THIS_MACHINE = IPv4Address("127.0.0.1")
+
+
+@dataclass(slots=True)
+class Counts:
+    """What has happened, for the metrics page. Numbers only."""
+
+    connections: int = 0
+    open: int = 0
+    refused_per_client: int = 0
+    refused_busy: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class SmtpServer:
+    """Port 25, or LMTP when the relay's settings say so.
+
+    `tls` is asked at each connection, so that a renewed certificate needs no restart; None offers no TLS.
+    `trusted` are the networks that may say XCLIENT. Nobody, unless the settings name them.
+    """
+
+    relay: Relay
+    tls: Callable[[], ssl.SSLContext | None] = lambda: None
+    trusted: Sequence[IPv4Network | IPv6Network] = ()
+    counts: Counts = field(default_factory=Counts, init=False)
+    _conversations: dict[Link, Conversation] = field(default_factory=dict, init=False)
+    _group: asyncio.TaskGroup | None = field(default=None, init=False)
+    _fewer: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _stopping: bool = field(default=False, init=False)
+    _stressed: bool = field(default=False, init=False)
+
+    async def serve(self, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
+        """Accept on `sockets`, which are bound, until `stop` is set and every conversation has ended."""
+        loop = asyncio.get_running_loop()
+        listeners = []
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            for listening in sockets:
+                listen = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
+                # The kernel's queue of connections that we have not accepted yet; beyond it SYNs wait.
+                listeners.append(await listen(self._link, sock=listening, backlog=1024))
+            try:
+                await stop.wait()
+            finally:
+                self._stopping = True
+                for listener in listeners:
+                    listener.close()
+            await self._finish()
+
+    async def _finish(self) -> None:
+        """Let conversations end in their time, then abort what is left. The TaskGroup waits for their tasks."""
+        for conversation in list(self._conversations.values()):
+            conversation.stop()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.relay.settings.limits.shutdown_grace):
+                while self._conversations:
+                    self._fewer.clear()
+                    await self._fewer.wait()
+        for link in list(self._conversations):
+            link.abort()
+
+    def _link(self) -> Link:
+        return Link(self._begin, self._end)
+
+    def _begin(self, link: Link) -> None:
+        self.counts.connections += 1
+        client = _address(link.peer)
+        limits = self.relay.settings.limits
+        if self._stopping or self._group is None:
+            _turn_away(link, replies.SHUTTING_DOWN)
+        elif len(self._conversations) >= limits.connections_total:
+            self.counts.refused_busy += 1
+            _turn_away(link, replies.BUSY)
+        elif not self.relay.throttle.connect(client, now=asyncio.get_running_loop().time()):
+            self.counts.refused_per_client += 1
+            _turn_away(link, replies.TOO_MANY_CONNECTIONS)
+        else:
+            conversation = self._conversations[link] = self._conversation(link, client)
+            self.counts.open += 1
+            self._feel_stress()
+            self._group.create_task(conversation.run())
+
+    def _end(self, link: Link) -> None:
+        conversation = self._conversations.pop(link, None)
+        if conversation is not None:
+            self.counts.open -= 1
+            self._fewer.set()
+            self.relay.throttle.disconnect(conversation.client)
+            self._feel_stress()
+
+    def _conversation(self, link: Link, client: IPv4Address | IPv6Address) -> Conversation:
+        settings, tls = self.relay.settings, self.tls()
+        limits = settings.limits
+        engine = SmtpEngine(
+            EngineSettings(
+                hostname=settings.hostname,
+                dialect=Dialect.LMTP if settings.via is Via.LMTP else Dialect.SMTP,
+                tls_offered=tls is not None,
+                client_may_be_told=any(client in network for network in self.trusted),
+                message_max=limits.message_max,
+                recipients_max=limits.recipients_max,
+                errors_max=limits.errors_max,
+                idle_commands_max=limits.idle_commands_max,
+                content_line_max=limits.content_line_max,
+            )
+        )
+        conversation = Conversation(
+            link, engine, RelaySession(self.relay, client), limits=limits, client=client, tls=tls
+        )
+        conversation.stressed = self._stressed
+        return conversation
+
+    def _feel_stress(self) -> None:
+        limits = self.relay.settings.limits
+        stressed = len(self._conversations) >= limits.connections_total * limits.stress_share
+        if stressed is self._stressed:
+            return
+        self._stressed = stressed
+        log.warning("connections run short" if stressed else "connections suffice again", open=self.counts.open)
+        for conversation in self._conversations.values():
+            if stressed:
+                conversation.hurry()
+            else:
+                conversation.stressed = False
+
+
+def _turn_away(link: Link, reply: replies.Reply) -> None:
+    link.transport.write(reply.encode())
+    link.transport.close()
+
+
+def _address(peer: object) -> IPv4Address | IPv6Address:
+    if not isinstance(peer, tuple) or not peer:
+        return _THIS_MACHINE
+    address = ip_address(str(peer[0]).partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
