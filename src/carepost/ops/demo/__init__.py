@@ -1,0 +1,1 @@
+"""The sample world: four organisations, a dozen people, and the mail they get. Everybody and everything in it is invented."""
