@@ -44,6 +44,7 @@ CREATE TABLE person (
   status_changed_at    timestamptz NOT NULL DEFAULT now(),
   acceptance_at        timestamptz,
   second_factor_at     timestamptz,
+  sessions_not_before  timestamptz,
   created_at           timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (organisation_id, id)
 );
