@@ -33,6 +33,11 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 
+# What nearly everybody writes, in one step: `Name <a@b>`, `"Name" <a@b>`, `a@b`. No class overlaps its neighbour.
+_SPEC = r'([^\s\x00"(),:;<>@\[\]\\]+)'
+_USUAL = re.compile(rf'(?:"([^"\\\x00]*)"[ \t]*|([^"(),:;<>@\[\]\\\x00]*))<{_SPEC}@{_SPEC}>|{_SPEC}@{_SPEC}')
+_USUAL_LENGTH = 20_000
+
 
 class RawAddress(NamedTuple):
     """One address in the wire's octets (latin-1), as ENVELOPE wants it. A group's marks have no domain."""
@@ -76,7 +81,26 @@ class Group:
 
 def read_addresses(raw: bytes, limit: int = ADDRESSES_MAX) -> tuple[RawAddress | RawGroup, ...]:
     """An unfolded field value as it stands. Never raises."""
-    return _Reader(raw.decode("latin-1"), limit).read()
+    text = raw.decode("latin-1")
+    if len(text) < _USUAL_LENGTH and (usual := _read_usual(text, limit)) is not None:
+        return usual
+    return _Reader(text, limit).read()
+
+
+def _read_usual(text: str, limit: int) -> tuple[RawAddress, ...] | None:
+    """The same as the long way round, when every address has one of the usual forms; else None."""
+    out: list[RawAddress] = []
+    for piece in text.split(",", limit):
+        found = _USUAL.fullmatch(piece.strip(" \t"))
+        if found is None:
+            return None
+        quoted, words, local, domain, bare_local, bare_domain = found.groups()
+        if bare_local is not None:
+            out.append(RawAddress("", "", bare_local, bare_domain))
+        else:
+            name = quoted.strip() if quoted is not None else " ".join(words.split())
+            out.append(RawAddress(name, "", local, domain))
+    return tuple(out)
 
 
 class _Reader:

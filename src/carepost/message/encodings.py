@@ -14,7 +14,6 @@ from carepost.message import charsets
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64: Final = bytes(sorted(set(range(256)) - set(_BASE64) - {0x3D}))
-_CLEAN_BASE64: Final = _BASE64 + b"\r\n"
 # Padding restarts beyond this are noise made to cost us time; the rest is read as one run.
 _PADDED_RUNS_MAX = 1_000
 # RFC 2047 §2: charset, encoding, text; spaces inside the text are wrong and common.
@@ -58,9 +57,14 @@ def _base64_run(run: bytes) -> bytes:
         return b""
 
 
-def is_clean_base64(data: bytes) -> bool:
-    """Only the alphabet and line ends, padding only at the end. RFC 2045 §6.8."""
-    rest = data.translate(None, _CLEAN_BASE64)
+def beside_base64(data: bytes) -> bytes:
+    """A body without the alphabet of base64: its line ends, its padding, and what should not be there."""
+    return data.translate(None, _BASE64)
+
+
+def is_clean_base64(data: bytes, beside: bytes) -> bool:
+    """Only the alphabet and line ends, padding only at the end (RFC 2045 §6.8). `beside`: see `beside_base64`."""
+    rest = beside.translate(None, b"\r\n")
     if not rest:
         return True
     if rest.strip(b" \t="):

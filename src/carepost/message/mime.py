@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from carepost.message.defects import Defect
 from carepost.message.encodings import (
+    beside_base64,
     holds_uuencoded,
     holds_yencoded,
     is_clean_base64,
@@ -20,7 +21,7 @@ from carepost.message.encodings import (
 )
 from carepost.message.fields import IDENTITY, MimeFields, read_fields
 from carepost.message.model import Header, Part, Span
-from carepost.message.scan import BlankLines, boundary_key, line_end, newline_before, read_block
+from carepost.message.scan import BlankLines, boundary_key, examine_line_ends, line_end, newline_before, read_block
 
 OPAQUE = "application/octet-stream"
 _MESSAGES = frozenset({"message/rfc822", "message/global", "message/news"})
@@ -78,6 +79,7 @@ class Tree:
         self.raw = raw
         self.limits = limits
         self.defects: set[Defect] = set()
+        self.lines_seen: list[Span] = []  # bodies whose line ends have been examined, the last one first
         self._nodes: list[_Node] = []  # parents before their children
         self._open: list[_Node] = []  # the path from the root to where we are
         self._by_boundary: dict[bytes, _Node] = {}
@@ -274,13 +276,19 @@ class Tree:
             md5=fields.md5,
             children=() if node.is_message else below,
             message=below[0] if node.is_message else None,
-            lines=self.raw.count(b"\n", body.start, body.end),
+            lines=self.raw.count(b"\n", body.start, body.end)
+            if node.is_message or fields.media_type.startswith("text/")
+            else 0,
         )
 
     def _examine_body(self, body: Span, fields: MimeFields) -> None:
         """What readers decode differently (M3)."""
         if fields.encoding == "base64":
-            if not is_clean_base64(self.raw[body.start : body.end]):
+            data = self.raw[body.start : body.end]
+            beside = beside_base64(data)
+            examine_line_ends(beside, self.defects)
+            self.lines_seen.append(body)
+            if not is_clean_base64(data, beside):
                 self.defects.add(Defect.BAD_BASE64)
         elif fields.encoding == "quoted-printable":
             if not is_clean_quoted_printable(self.raw[body.start : body.end]):

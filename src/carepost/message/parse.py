@@ -7,7 +7,8 @@ Promises
 
 from carepost.message.defects import Defect
 from carepost.message.mime import ParseLimits, Tree
-from carepost.message.model import Message, Part
+from carepost.message.model import Message, Part, Span
+from carepost.message.scan import examine_line_ends
 
 __all__ = ["Message", "ParseLimits", "parse"]
 
@@ -23,7 +24,7 @@ def parse(raw: bytes, limits: ParseLimits = _DEFAULTS) -> Message:
     tree = Tree(raw, limits)
     root = tree.grow()
     defects = tree.defects
-    _examine_lines(raw, defects)
+    _examine_bytes(raw, tree.lines_seen, defects)
     _examine_fields(raw, root, defects)
     message = Message(raw, root, frozenset(defects))
     if Defect.MULTIPLE_FROM not in defects and _has_several_authors(message):
@@ -31,14 +32,16 @@ def parse(raw: bytes, limits: ParseLimits = _DEFAULTS) -> Message:
     return message
 
 
-def _examine_lines(raw: bytes, defects: set[Defect]) -> None:
+def _examine_bytes(raw: bytes, lines_seen: list[Span], defects: set[Defect]) -> None:
+    """NUL anywhere; line ends wherever the tree has not examined them."""
     if b"\0" in raw:
         defects.add(Defect.NUL)
-    pairs, returns, feeds = raw.count(b"\r\n"), raw.count(b"\r"), raw.count(b"\n")
-    if returns > pairs:
-        defects.add(Defect.BARE_CR)
-    if feeds > pairs:
-        defects.add(Defect.BARE_LF)
+    position = 0
+    for body in reversed(lines_seen):  # the tree was finished from its end
+        if body.start > position:
+            examine_line_ends(raw[position : body.start], defects)
+        position = max(position, body.end)
+    examine_line_ends(raw[position:], defects)
 
 
 def _examine_fields(raw: bytes, root: Part, defects: set[Defect]) -> None:

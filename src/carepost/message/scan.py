@@ -13,6 +13,29 @@ from carepost.message.model import Header, Span
 # RFC 5322 §2.2: printable ASCII without the colon.
 _NAME_BYTES = bytes(range(33, 58)) + bytes(range(59, 127))
 _NAME_MAX = 1_000  # how far a colon is looked for: RFC 5322 §2.1.1 ends the line there
+# Nine fields in ten: looked up rather than checked and made again.
+_USUAL_NAMES = {
+    name.encode(): name
+    for name in (
+        *(
+            "from",
+            "to",
+            "cc",
+            "bcc",
+            "subject",
+            "date",
+            "message-id",
+            "in-reply-to",
+            "references",
+            "reply-to",
+            "sender",
+        ),
+        *("mime-version", "content-type", "content-transfer-encoding", "content-disposition", "content-id"),
+        *("content-language", "received", "return-path", "delivered-to", "dkim-signature", "received-spf"),
+        *("authentication-results", "arc-seal", "arc-message-signature", "arc-authentication-results"),
+        *("x-mailer", "user-agent", "list-id", "list-unsubscribe", "list-unsubscribe-post", "precedence"),
+    )
+}
 _LF, _CR = 0x0A, 0x0D
 
 
@@ -35,7 +58,9 @@ class BlankLines:
 
     def __init__(self, raw: bytes) -> None:
         self._raw = raw
-        self._crlf = self._lf = -1  # the last answer of each search: where the line end before the blank line is
+        # Where the line end before the next blank line is, of either kind; and how far the second kind was looked for.
+        self._crlf = self._lf = -1
+        self._lf_searched = 0
 
     def after(self, start: int) -> BlankLine:
         """The first one at or after `start`, where a line begins."""
@@ -45,10 +70,10 @@ class BlankLines:
         if self._crlf < start:
             found = raw.find(b"\n\r\n", start)
             self._crlf = found if found >= 0 else size
-        if self._lf < start:
-            found = raw.find(b"\n\n", start)
-            self._lf = found if found >= 0 else size
-        if self._lf < self._crlf:
+        if self._lf < start and self._lf_searched < self._crlf:
+            self._lf = raw.find(b"\n\n", max(start, self._lf_searched - 1), self._crlf)
+            self._lf_searched = self._lf + 1 if self._lf >= 0 else self._crlf
+        if start <= self._lf < self._crlf:
             return BlankLine(self._lf + 1, self._lf + 2)
         return BlankLine(self._crlf + 1, self._crlf + 3)
 
@@ -119,6 +144,8 @@ def _field(raw: bytes, start: int, end: int, defects: set[Defect]) -> Header:
     if colon <= start:
         return Header("", span, span)
     name = raw[start:colon]
+    if (usual := _USUAL_NAMES.get(name.lower())) is not None:
+        return Header(usual, span, Span(colon + 1, end))
     if name.translate(None, _NAME_BYTES):
         name = name.rstrip(b" \t")
         if not name or name.translate(None, _NAME_BYTES):
@@ -149,3 +176,12 @@ def newline_before(raw: bytes, line: int) -> int:
         if end > 0 and raw[end - 1] == _CR:
             end -= 1
     return end
+
+
+def examine_line_ends(data: bytes, defects: set[Defect]) -> None:
+    """A bare CR or LF is where smugglers' readers differ (P1)."""
+    pairs = data.count(b"\r\n")
+    if data.count(b"\r") > pairs:
+        defects.add(Defect.BARE_CR)
+    if data.count(b"\n") > pairs:
+        defects.add(Defect.BARE_LF)

@@ -51,7 +51,7 @@ def hides_something(text: str) -> bool:
 
 
 def clean_filename(name: str) -> str:
-    """A name to show and to save under; never empty. Overrides gone, separators replaced, dots and spaces at the end dropped."""
+    """A name to show and to save under; never empty. Overrides go, separators become "_", no dot or space ends it."""
     name = clean(decode_words(name), FILENAME_MAX * 4)
     name = _ZERO_WIDTH_JOINERS.sub("", name)
     name = _PATH.sub("_", name).strip(" ").rstrip(". ").lstrip(". ")

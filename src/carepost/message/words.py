@@ -15,7 +15,7 @@ from carepost.message.showing import clean
 
 SEARCH_CAP = 256 * 1024
 PREVIEW_CHARACTERS = 200
-_PREVIEW_PLAIN = 8_192  # bytes on the wire that are read to find 200 characters
+_PREVIEW_PLAIN = 4_096  # bytes on the wire that are read to find 200 characters
 _PREVIEW_HTML = 65_536
 _ADDRESSES_INDEXED = 1_000
 _NAMES_INDEXED = 1_000
@@ -27,7 +27,7 @@ _INLINE_TAG = re.compile(
 )
 _TAG = re.compile(r"<+[^<>]*>*")
 _RUN_OF_OPENINGS = re.compile(r"<<+")
-_SPACE = re.compile("[\\s\u00a0\u200b-\u200f\u034f\u00ad\ufeff\u2028-\u202e\u2060-\u2069\x00-\x1f]+")
+_HIDDEN = re.compile("[\x00-\x1f\x7f\xad\u034f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
 # What these hold is not read by people; one that is never closed takes the rest along, in browsers too.
 _UNREAD = re.compile(r"<(script|style|title|template)(?=[\s>/])|<!--", re.IGNORECASE)
 _ENDS = {
@@ -79,7 +79,7 @@ def preview(message: Message, characters: int = PREVIEW_CHARACTERS) -> str:
         if part.media_type == "text/html":
             text = text_of_html(message.text(part, _PREVIEW_HTML))
         else:
-            text = _SPACE.sub(" ", _QUOTED_LINE.sub("", message.text(part, _PREVIEW_PLAIN)))
+            text = clean_text(_QUOTED_LINE.sub("", message.text(part, _PREVIEW_PLAIN)))
         if text := clean(text, characters):
             return text
     return ""
@@ -143,4 +143,5 @@ def _texts(message: Message, cap: int) -> Iterator[str]:
 
 def clean_text(text: str) -> str:
     """Runs of space as one, hidden characters gone."""
-    return _SPACE.sub(" ", text).strip()
+    text = " ".join(text.split())
+    return text if text.isascii() and text.isprintable() else _HIDDEN.sub("", text)
