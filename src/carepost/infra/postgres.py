@@ -51,6 +51,10 @@ _PR_SET_PDEATHSIG = 1
 Progress = Callable[[str], None]
 
 
+class AlreadyRunning(NotPossible):
+    """Another Carepost has the cluster open. `find` tells where."""
+
+
 class EmbeddedPostgres:
     """The server of one data folder. Use as an async context manager, or `start` and `stop`."""
 
@@ -81,6 +85,10 @@ class EmbeddedPostgres:
         if self.place is None:
             raise Broken("the embedded database was not started")
         return f"host='{self.place.socket}' port={PORT} dbname={database} user={role}"
+
+    def find(self) -> None:
+        """Learn where the server is that another Carepost runs on this folder: then `dsn` works without `start`."""
+        self.place = find_place(self.folder, find_owner())
 
     async def start(self) -> None:
         """Make the cluster when there is none, run it, and return when it answers.
@@ -146,7 +154,7 @@ class EmbeddedPostgres:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
-            raise NotPossible(
+            raise AlreadyRunning(
                 f"Another Carepost is running on {self.folder}. Stop it first, or choose another data folder."
             ) from None
         self._lock = lock
