@@ -9,7 +9,7 @@ import dkim as oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keys_for_tests import TestKey, ed25519_key, rsa_key
+from tests.fakes.signing_keys import PublishedKey, ed25519_key, rsa_key
 
 from carepost.base.address import Domain
 from carepost.mailauth.dkim import DkimLimits, DkimResult, DkimStatus, sign_dkim, verify_dkim
@@ -40,7 +40,7 @@ Yours
 """)
 
 
-def zone(key: TestKey, *, domain: str = "trust.example", selector: str = "s1", extra: str = "") -> FakeResolver:
+def zone(key: PublishedKey, *, domain: str = "trust.example", selector: str = "s1", extra: str = "") -> FakeResolver:
     return FakeResolver(txt={f"{selector}._domainkey.{domain}": [key.record + extra]})
 
 
@@ -54,12 +54,12 @@ async def status(resolver: FakeResolver, raw: bytes) -> DkimStatus:
     return result.status
 
 
-def signed_by_us(raw: bytes, key: TestKey) -> bytes:
+def signed_by_us(raw: bytes, key: PublishedKey) -> bytes:
     fields, body = split_message(raw)
     return sign_dkim(fields, body, domain=Domain("trust.example"), selector="s1", key=key.private, now=NOW) + raw
 
 
-def signed_by_dkimpy(raw: bytes, key: TestKey, form: str = "relaxed/relaxed", **options: object) -> bytes:
+def signed_by_dkimpy(raw: bytes, key: PublishedKey, form: str = "relaxed/relaxed", **options: object) -> bytes:
     canonical = tuple(part.encode() for part in form.split("/"))
     field = oracle.sign(raw, b"s1", b"trust.example", key.for_dkimpy, canonicalize=canonical, **options)
     return bytes(field) + raw
@@ -113,14 +113,14 @@ async def test_the_signature_of_rfc_6376_appendix_a_passes() -> None:
 @pytest.mark.parametrize("form", ["simple/simple", "simple/relaxed", "relaxed/simple", "relaxed/relaxed"])
 @pytest.mark.parametrize("key", [rsa_key(), rsa_key(1024)], ids=["rsa2048", "rsa1024"])
 @pytest.mark.parametrize("body", [None, b"", b"\r\n", b"\r\n\r\n\r\n", b"no end", b"a \t b  \r\n \r\n\r\n", b" \r\n"])
-async def test_what_dkimpy_signs_we_accept(form: str, key: TestKey, body: bytes | None) -> None:
+async def test_what_dkimpy_signs_we_accept(form: str, key: PublishedKey, body: bytes | None) -> None:
     raw = MESSAGE if body is None else MESSAGE.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + body
     assert await status(zone(key), signed_by_dkimpy(raw, key, form)) is DkimStatus.PASS
 
 
 @pytest.mark.parametrize("key", [rsa_key(), ed25519_key()], ids=["rsa2048", "ed25519"])
 @pytest.mark.parametrize("body", [None, b"", b"\r\n\r\n", b"no end", b"a \t b  \r\n \r\n\r\n"])
-async def test_what_we_sign_dkimpy_and_we_accept(key: TestKey, body: bytes | None) -> None:
+async def test_what_we_sign_dkimpy_and_we_accept(key: PublishedKey, body: bytes | None) -> None:
     raw = MESSAGE if body is None else MESSAGE.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" + body
     signed = signed_by_us(raw, key)
     if "ed25519" not in key.record:  # dkimpy needs pynacl for that; RFC 8463's own example stands in
@@ -215,7 +215,7 @@ async def test_a_second_from_is_never_covered_by_one_signature(second: bytes) ->
 # --- signatures of any shape, made with a real key
 
 
-def _craft(raw: bytes = MESSAGE, key: TestKey | None = None, **tags: str) -> bytes:
+def _craft(raw: bytes = MESSAGE, key: PublishedKey | None = None, **tags: str) -> bytes:
     """A signature whose tags are as told, correctly computed. A tag set to '' is left out."""
     from carepost.mailauth.canonical import BodyHashes, Canonical
     from carepost.mailauth.keys import signed

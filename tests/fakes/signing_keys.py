@@ -11,23 +11,22 @@ from carepost.mailauth.keys import SigningKey
 
 
 @dataclass(frozen=True)
-class TestKey:
-    __test__ = False
+class PublishedKey:
     private: SigningKey
     record: str  # what is published
     for_dkimpy: bytes
 
 
 @cache
-def rsa_key(bits: int = 2048) -> TestKey:
+def rsa_key(bits: int = 2048) -> PublishedKey:
     key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
     der = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-    return TestKey(key, f"v=DKIM1; k=rsa; p={base64.b64encode(der).decode()}", pem)
+    return PublishedKey(key, f"v=DKIM1; k=rsa; p={base64.b64encode(der).decode()}", pem)
 
 
 @cache
-def ed25519_key() -> TestKey:
+def ed25519_key() -> PublishedKey:
     key = ed25519.Ed25519PrivateKey.generate()
     public = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return TestKey(key, f"v=DKIM1; k=ed25519; p={base64.b64encode(public).decode()}", b"")
+    return PublishedKey(key, f"v=DKIM1; k=ed25519; p={base64.b64encode(public).decode()}", b"")
