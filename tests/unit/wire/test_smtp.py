@@ -165,29 +165,10 @@ def test_no_noise_makes_it_raise(noise: list[bytes]) -> None:
     assert done.messages == []
 
 
-_WORDS = st.sampled_from(
-    [
-        HELLO,
-        b"MAIL FROM:<x@a.example>\r\n",
-        b"RCPT TO:<y@b.example>\r\n",
-        b"DATA\r\n",
-        b"BDAT 3\r\n",
-        b"BDAT 0 LAST\r\n",
-    ]
-    + [
-        b"abc",
-        b"\r\n",
-        b"\n",
-        b"\r",
-        b".",
-        b"\r\n.\r\n",
-        b"RSET\r\n",
-        b"STARTTLS\r\n",
-        b"NOOP\r\n",
-        b"BDAT 99999 LAST\r\n",
-    ]
-    + [b"LHLO x\r\n", b"XCLIENT NAME=a\r\n", b"\x00", b"\xc3\xa9\r\n", b"x" * 1200, b"QUIT\r\n"]
-)
+_COMMANDS = [HELLO, b"MAIL FROM:<x@a.example>\r\n", b"RCPT TO:<y@b.example>\r\n", b"DATA\r\n", b"BDAT 3\r\n"]
+_OTHERS = [b"BDAT 0 LAST\r\n", b"RSET\r\n", b"STARTTLS\r\n", b"NOOP\r\n", b"BDAT 99999 LAST\r\n", b"LHLO x\r\n"]
+_NOISE = [b"abc", b"\r\n", b"\n", b"\r", b".", b"\r\n.\r\n", b"\x00", b"\xc3\xa9\r\n", b"x" * 1200, b"QUIT\r\n"]
+_WORDS = st.sampled_from([*_COMMANDS, *_OTHERS, *_NOISE, b"XCLIENT NAME=a\r\n"])
 
 
 @settings(max_examples=500)

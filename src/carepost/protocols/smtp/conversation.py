@@ -24,8 +24,8 @@ from carepost.wire.smtp import SmtpEngine
 
 log = structlog.get_logger("carepost.smtp")
 
-# To say a last word to a peer that does not read.
-_FAREWELL = 5.0
+# How long a last word may take to be read before we close all the same.
+_FAREWELL = 3.0
 
 
 @dataclass(slots=True)
@@ -73,20 +73,25 @@ class Conversation:
 
     async def run(self) -> None:
         """From the greeting to the end. Raises nothing but CancelledError."""
+        patient = True
         try:
             self._engine.greet()
             while await self._turn():
                 pass
         except TimeoutError:
             self._engine.close(replies.TOO_SLOW)
+            patient = False
         except OSError:
             pass  # the peer has gone; that is its right
+        except asyncio.CancelledError:
+            self._link.abort()
+            raise
         except Exception as error:  # noqa: BLE001 - one conversation's bug must not end the others
             log.error("conversation broke", family=type(error).__name__)
             self._engine.close(replies.TRY_LATER)
         finally:
             self._session.forget_message()
-        await self._farewell()
+        await self._farewell(patient=patient)
 
     def stop(self) -> None:
         """We are shutting down: finish the message that is arriving, if one is, and close."""
@@ -150,12 +155,12 @@ class Conversation:
         self._session.tls = TlsFacts(version=tls.version() or "", cipher=cipher[0] if cipher else "")
         self._engine.tls_begun()
 
-    async def _farewell(self) -> None:
+    async def _farewell(self, *, patient: bool) -> None:
         deadline = self._loop.time() + _FAREWELL
         try:
             out = self._engine.to_send()
             if out:
                 await self._link.write(out, deadline)
-            await self._link.close(deadline)
+            await self._link.close(deadline, after_the_peer=patient)
         except (OSError, TimeoutError):
             self._link.abort()

@@ -157,10 +157,11 @@ class Link(asyncio.Protocol):
         self.over_tls = True
         return cast("ssl.SSLObject", upgraded.get_extra_info("ssl_object"))
 
-    async def close(self, deadline: float) -> None:
-        """Close when what is written has gone out and the peer has closed too; at `deadline` without that.
+    async def close(self, deadline: float, *, after_the_peer: bool) -> None:
+        """Close when what is written has gone out; at `deadline` without that.
 
-        Closing at once with octets unread would reset the connection, and the peer might lose our last reply.
+        `after_the_peer`: when it has closed too. Closing first, with octets unread, would reset the connection, and the
+        peer might lose our last reply.
         """
         self._deaf = True
         self._inbox.clear()
@@ -168,7 +169,7 @@ class Link(asyncio.Protocol):
             self._reading_paused = False
             self.transport.resume_reading()
         try:
-            if not self._lost and not self.over_tls and not self._eof:
+            if after_the_peer and not (self._eof or self.over_tls):
                 self.transport.write_eof()
                 while not self._eof:
                     await self._wait(deadline)

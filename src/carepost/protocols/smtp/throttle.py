@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from math import ceil
 from typing import TypeAlias
 
 from carepost.protocols.smtp.limits import SmtpLimits
@@ -70,7 +71,7 @@ class Throttle:
         client.unknown += 1
         if client.unknown > limits.unknown_per_hour:
             return None
-        beyond = max(0, int(client.unknown) - limits.unknown_before_tarpit)
+        beyond = max(0, ceil(client.unknown) - limits.unknown_before_tarpit)
         return min(beyond * limits.tarpit_step, limits.tarpit_max)
 
     def message_taken(self, address: Address, *, now: float) -> None:
