@@ -50,7 +50,7 @@ def embedded(settings: Settings, progress: Progress | None = None) -> EmbeddedPo
 async def storage(
     settings: Settings, *, progress: Progress | None = None, may_attach: bool = True
 ) -> AsyncIterator[Dsns]:
-    """The database, running while the block lasts. With `may_attach`, one that a `serve` runs already is used as it is."""
+    """The database, running while the block lasts; with `may_attach`, one that a `serve` runs already is used."""
     if (theirs := external(settings)) is not None:
         yield theirs
         return
