@@ -29,16 +29,23 @@ def canonical_field(form: Canonical, raw: bytes) -> bytes:
 def canonical_body(form: Canonical, body: Bytes) -> Bytes:
     """The body. §3.4.3: simple, an empty one becomes CRLF. §3.4.4: relaxed, an empty one stays empty."""
     if form is Canonical.RELAXED:
-        text = _one_space(bytes(body))
-        body = text.replace(b" \r\n", b"\r\n")
-        if body.endswith(b" "):
-            body = body[:-1]
+        body = _relaxed_lines(bytes(body).replace(b"\t", b" "))
     end = _end_without_empty_lines(body)
     if end == 0:
         return b"\r\n" if form is Canonical.SIMPLE else b""
     if bytes(body[end : end + 2]) == b"\r\n":
         return memoryview(body)[: end + 2]
     return bytes(body[:end]) + b"\r\n"
+
+
+def _relaxed_lines(text: bytes) -> bytes:
+    """Runs of spaces as one, and none at the end of a line. A body in base64 has hardly a space: word by word is ten
+    times as fast there as three searches of the whole; prose goes through the searches."""
+    if text.count(b" ") * 64 < len(text):
+        first, *words = text.split(b" ")
+        kept = [word if word.startswith(b"\r\n") else b" " + word for word in words if word]
+        return first + b"".join(kept)
+    return _one_space(text).replace(b" \r\n", b"\r\n").removesuffix(b" ")
 
 
 def _one_space(text: bytes) -> bytes:

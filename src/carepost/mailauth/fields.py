@@ -15,6 +15,8 @@ Field = tuple[bytes, bytes]
 TAGS_MAX = 64  # No registered list has more than twenty.
 _NAME = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 _WHITE = b" \t\r\n"
+_VISIBLE = bytes(range(33, 127))  # RFC 5322 §2.2, what a field's name is made of
+_TEXT = _WHITE + _VISIBLE + bytes(range(128, 256))
 
 
 class TagError(ValueError):
@@ -57,7 +59,7 @@ def field_name(field: bytes) -> bytes:
     """The field's name in lower case; empty if this is no field. RFC 5322 §2.2 and §4.5.3."""
     name, colon, _ = field.partition(b":")
     name = name.strip(_WHITE)
-    if not colon or not name or any(not 33 <= byte <= 126 for byte in name):
+    if not colon or not name or name.translate(None, _VISIBLE):
         return b""
     return name.lower()
 
@@ -88,13 +90,12 @@ def parse_tags(text: bytes) -> dict[str, str]:
 
 
 def _decoded(value: bytes) -> str:
+    if value.translate(None, _TEXT):
+        raise TagError("a control character in a value")
     try:
-        text = value.decode("utf-8")
+        return value.decode("utf-8")
     except UnicodeDecodeError as error:
         raise TagError("a value that is not text") from error
-    if any(c < " " and c not in "\t\r\n" for c in text) or "\x7f" in text:
-        raise TagError("a control character in a value")
-    return text
 
 
 def without_space(text: str) -> str:
