@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from carepost.message import charsets
-from carepost.message.encodings import decode_words
-from carepost.message.parameters import skip_comment, unquote
+from carepost.message.encodings import decode_header
+from carepost.message.parameters import WHITE, skip_comment, unquote
 from carepost.message.showing import clean, hides_something, mixes_scripts, names_other_address
 
 ADDRESSES_MAX = 10_000  # the brief distribution lists of a trust have some thousands
@@ -30,12 +30,13 @@ _TOKEN = re.compile(
     r"|[\s\x00]+"
     r'|[^\s\x00"<>,;:@(\[]+'  # atoms with their dots, and whatever else there is
     r"|\[",
-    re.DOTALL,
+    re.DOTALL | re.ASCII,
 )
 
 # What nearly everybody writes, in one step: `Name <a@b>`, `"Name" <a@b>`, `a@b`. No class overlaps its neighbour.
 _SPEC = r'([^\s\x00"(),:;<>@\[\]\\]+)'
-_USUAL = re.compile(rf'(?:"([^"\\\x00]*)"[ \t]*|([^"(),:;<>@\[\]\\\x00]*))<{_SPEC}@{_SPEC}>|{_SPEC}@{_SPEC}')
+_USUAL = re.compile(rf'(?:"([^"\\\x00]*)"[ \t]*|([^"(),:;<>@\[\]\\\x00]*))<{_SPEC}@{_SPEC}>|{_SPEC}@{_SPEC}', re.ASCII)
+_SPACES = re.compile(r"[ \t\r\n\v\f]+")
 _USUAL_LENGTH = 20_000
 
 
@@ -98,7 +99,7 @@ def _read_usual(text: str, limit: int) -> tuple[RawAddress, ...] | None:
         if bare_local is not None:
             out.append(RawAddress("", "", bare_local, bare_domain))
         else:
-            name = quoted.strip() if quoted is not None else " ".join(words.split())
+            name = quoted.strip(WHITE) if quoted is not None else _SPACES.sub(" ", words).strip(" ")
             out.append(RawAddress(name, "", local, domain))
     return tuple(out)
 
@@ -156,7 +157,7 @@ class _Reader:
             self._end_address()
             self._end_group()
         elif piece != ">":
-            self.words.append(" " if piece[0] in " \t\r\n\x00\v\f" else piece)
+            self.words.append(" " if piece[0] in WHITE or piece[0] == "\x00" else piece)
 
     def _take_inside(self, piece: str) -> None:
         spec = self.spec
@@ -169,7 +170,7 @@ class _Reader:
             self.angle = "".join(spec)
             self.spec = None
             self._end_address()
-        elif not piece.isspace():
+        elif piece[0] not in WHITE and piece[0] != "\x00":
             spec.append(piece)
 
     def _end_address(self) -> None:
@@ -184,7 +185,7 @@ class _Reader:
         else:
             spec = _bare(self.words)
         if not name and self.comment:
-            name = self.comment.strip()
+            name = self.comment.strip(WHITE)
         had_something = self.angle is not None or any(word != " " for word in self.words)
         self.words, self.spec, self.angle, self.comment = [], None, None, ""
         if not had_something:
@@ -207,15 +208,15 @@ class _Reader:
 
 
 def _phrase(words: list[str]) -> str:
-    return "".join(unquote(word) if word.startswith('"') else word for word in words).strip()
+    return "".join(unquote(word) if word.startswith('"') else word for word in words).strip(WHITE)
 
 
 def _bare(words: list[str]) -> str:
     """An addr-spec without brackets. Space around dots and "@" is obsolete and goes; elsewhere it stays."""
-    joined = "".join(words).strip()
+    joined = "".join(words).strip(WHITE)
     if " " not in joined or joined.startswith('"'):
         return joined
-    return re.sub(r" ?([.@]) ?", r"\1", re.sub(r" +", " ", joined))
+    return re.sub(r" ?([.@]) ?", r"\1", _SPACES.sub(" ", joined))
 
 
 def addresses_of(raw: bytes, limit: int = ADDRESSES_MAX) -> tuple[Address | Group, ...]:
@@ -253,7 +254,7 @@ def _name(raw: str) -> str:
 
 
 def _decoded(raw: str) -> str:
-    return decode_words(charsets.decode(raw[:_NAME_CONSIDERED].encode("latin-1")))
+    return decode_header(raw[:_NAME_CONSIDERED].encode("latin-1"))
 
 
 def name_lies(address: Address) -> bool:

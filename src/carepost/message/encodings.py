@@ -17,7 +17,7 @@ _NOT_BASE64: Final = bytes(sorted(set(range(256)) - set(_BASE64) - {0x3D}))
 # Padding restarts beyond this are noise made to cost us time; the rest is read as one run.
 _PADDED_RUNS_MAX = 1_000
 # RFC 2047 §2: charset, encoding, text; spaces inside the text are wrong and common.
-_WORD = re.compile(r"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,40})?\?([BbQq])\?([^?]*)\?=")
+_WORD = re.compile(rb"=\?([^?\s*]{1,40})(?:\*[^?\s]{0,40})?\?([BbQq])\?([^?]*)\?=")
 _QP_BAD = re.compile(rb"=(?![0-9A-Fa-f]{2}|[ \t]*\r?\n|[ \t]*\Z)")
 _UU_BEGIN = re.compile(rb"(?:^|\n)begin(?:-base64)? [0-7]{3,4} [^\r\n]+\r?\n")
 
@@ -101,39 +101,39 @@ def holds_yencoded(data: bytes) -> bool:
     return data.startswith(b"=ybegin ") or b"\n=ybegin " in data
 
 
-def decode_header(raw: bytes) -> str:
-    """An unfolded header value as text: UTF-8 or windows-1252 bytes, encoded words decoded."""
-    return decode_words(charsets.decode(raw))
-
-
 def decode_words(text: str) -> str:
-    """Encoded words decoded; neighbours of one charset are joined first, so a character may be split (M7)."""
-    if "=?" not in text:
-        return text
+    """Encoded words in text that is text already. See `decode_header`."""
+    return decode_header(text.encode("utf-8", "replace")) if "=?" in text else text
+
+
+def decode_header(raw: bytes) -> str:
+    """An unfolded header value as text: encoded words decoded, the rest UTF-8 or windows-1252 (RFC 2047, RFC 6532).
+
+    Neighbouring words of one charset are joined before they are decoded, so that a character may be split (M7).
+    """
+    if b"=?" not in raw:
+        return charsets.decode(raw)
     out: list[str] = []
     pending: list[bytes] = []
-    charset = ""
+    charset = b""
     end = 0
-    for word in _WORD.finditer(text):
-        between = text[end : word.start()]
-        follows = end > 0 and not between.strip(" \t\r\n")
+    for word in _WORD.finditer(raw):
+        between = raw[end : word.start()]
+        follows = end > 0 and not between.strip(b" \t\r\n")
         if pending and not (follows and word[1].lower() == charset):
-            out.append(charsets.decode(b"".join(pending), charset))
+            out.append(_word_text(pending, charset))
             pending.clear()
         if not follows:
-            out.append(between)
+            out.append(charsets.decode(between))
         charset = word[1].lower()
-        pending.append(_word_bytes(word[2], word[3]))
+        # RFC 2047 §4.2: in Q, "_" is a space.
+        pending.append(decode_base64(word[3]) if word[2] in b"Bb" else binascii.a2b_qp(word[3], header=True))
         end = word.end()
     if pending:
-        out.append(charsets.decode(b"".join(pending), charset))
-    out.append(text[end:])
+        out.append(_word_text(pending, charset))
+    out.append(charsets.decode(raw[end:]))
     return "".join(out)
 
 
-def _word_bytes(encoding: str, text: str) -> bytes:
-    data = text.encode("utf-8", "replace")
-    if encoding in "Bb":
-        return decode_base64(data)
-    # RFC 2047 §4.2: "_" is a space; a2b_qp's header mode knows. It must not take a line end for a soft break.
-    return binascii.a2b_qp(data, header=True)
+def _word_text(words: list[bytes], charset: bytes) -> str:
+    return charsets.decode(b"".join(words), charset.decode("latin-1"))

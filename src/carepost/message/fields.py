@@ -11,7 +11,7 @@ from carepost.message import charsets
 from carepost.message.defects import Defect
 from carepost.message.headers import unfold
 from carepost.message.model import Header
-from carepost.message.parameters import Value, decode_parameters, needs_quotes, read_value
+from carepost.message.parameters import WHITE, Value, decode_parameters, needs_quotes, read_value
 
 # RFC 2045 §6.2: these say that nothing was encoded. Only under them can parts lie within a body (§6.4).
 IDENTITY = frozenset({"7bit", "8bit", "binary"})
@@ -99,14 +99,14 @@ def _content_type(fields: MimeFields, value: Value, defects: set[Defect]) -> Non
     defects |= value.defects
     fields.params, odd = decode_parameters(value.parameters)
     defects |= odd
-    media_type = value.text.strip().lower()
-    kind, slash, subtype = (piece.strip() for piece in media_type.partition("/"))
+    media_type = value.text.strip(WHITE).lower()
+    kind, slash, subtype = (piece.strip(WHITE) for piece in media_type.partition("/"))
     if slash and kind and subtype and media_type.isascii() and media_type.isprintable():
         fields.media_type = f"{kind}/{subtype}"[:_TYPE_MAX]
     else:
         defects.add(Defect.BAD_CONTENT_TYPE)  # RFC 2045 §5.2: then as if it were absent
     if kind == "multipart":
-        fields.boundary = _boundary(value, defects)
+        fields.boundary = _boundary(value, defects) or fields.params.get("boundary", "").encode()
     charset = fields.params.get("charset")
     if charset and not charsets.is_known(charset):
         defects.add(Defect.UNKNOWN_CHARSET)
@@ -115,7 +115,7 @@ def _content_type(fields: MimeFields, value: Value, defects: set[Defect]) -> Non
 def _boundary(value: Value, defects: set[Defect]) -> bytes:
     for name, text, quoted in value.parameters:
         if name == "boundary":
-            boundary = text.rstrip(" \t") if quoted else text.strip()
+            boundary = text.rstrip(" \t") if quoted else text.strip(WHITE)
             if len(boundary) > _BOUNDARY_RFC_MAX or (not quoted and _SPLITS_READERS.intersection(boundary)):
                 defects.add(Defect.ODD_BOUNDARY)
             return boundary.encode("latin-1", "replace")
@@ -132,7 +132,7 @@ def _encoding(raw: bytes, limit: int, defects: set[Defect]) -> str:
         defects |= value.defects
         encoding = value.text.strip(" \t\"'").lower()[:_TYPE_MAX]
     else:
-        encoding = raw[:_TYPE_MAX].decode("latin-1").strip().lower()
+        encoding = raw[:_TYPE_MAX].decode("latin-1").strip(WHITE).lower()
     if encoding in _KNOWN_ENCODINGS:
         return encoding
     defects.add(Defect.UNKNOWN_ENCODING)

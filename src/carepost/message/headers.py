@@ -18,6 +18,7 @@ from carepost.message.addresses import (
     read_addresses,
     shown_name,
 )
+from carepost.message.parameters import WHITE
 
 __all__ = [
     "Address",
@@ -38,7 +39,7 @@ ID_MAX = 998  # RFC 5322 §2.1.1: it can't be folded inside
 _CONSIDERED = 65_536
 _DATE_CONSIDERED = 300
 
-_ID = re.compile(r"<\s*([^<>\s][^<>]{0,997})>")
+_ID = re.compile(r"<\s*([^<>\s][^<>]{0,997})>", re.ASCII)
 _DATE = re.compile(
     r"(?:[A-Za-z]{2,9}\.?\s*,?\s*)?(\d{1,2})[\s-]+([A-Za-z]{3})[A-Za-z]{0,6}\.?[\s,-]+(\d{2,4})"
     r"[\s,]+(\d{1,2})[:.](\d{1,2})(?:[:.](\d{1,2}))?(?:\.\d{1,9})?\s*([+-]\d{4}|[+-]\d{1,2}:\d{2}|[A-Za-z]{1,5})?"
@@ -130,7 +131,7 @@ def message_ids(raw: bytes, limit: int = IDS_MAX) -> tuple[str, ...]:
     text = raw.decode("latin-1")
     if len(text) > _CONSIDERED:
         text = text[: _CONSIDERED // 2] + " " + text[-_CONSIDERED // 2 :]
-    ids = [f"<{found.strip()}>" for found in _ID.findall(text)]
+    ids = ["<" + found.rstrip(WHITE) + ">" for found in _ID.findall(text)]
     if len(ids) > limit:
         ids = ids[:1] + ids[-(limit - 1) :]
     return tuple(ids)

@@ -12,17 +12,19 @@ from urllib.parse import unquote_to_bytes
 
 from carepost.message import charsets
 from carepost.message.defects import Defect
-from carepost.message.encodings import decode_words
+from carepost.message.encodings import decode_header
 
 PARAMETERS_MAX = 128  # M1; two mail servers have had to patch a bomb made of these
 VALUE_MAX = 8_192  # characters of one decoded parameter
 CONSIDERED_MAX = 65_536  # bytes of one field's value
 
+# Text here is octets as latin-1: 0x85 and 0xA0 are pieces of UTF-8 characters, not white space.
+WHITE = " \t\r\n\v\f"
 _PIECE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[^";(]+|\(|;', re.DOTALL)
-_SIMPLE = re.compile(r"""\s*([^\s;="()<>]+)\s*(?:;\s*([A-Za-z0-9_-]+)=("[^"\\]*"|[^\s;="()]+)\s*)?;?\s*""")
-_RUN_TOGETHER = re.compile(r"\s+[A-Za-z0-9_*-]{1,40}\s*=")
-_SECTION = re.compile(r"([^*]+)(?:\*(\d{1,4}))?(\*)?")
-_TSPECIALS = re.compile(r'[\s()<>@,;:\\"/\[\]?=]')
+_SIMPLE = re.compile(r"""\s*([^\s;="()<>]+)\s*(?:;\s*([A-Za-z0-9_-]+)=("[^"\\]*"|[^\s;="()]+)\s*)?;?\s*""", re.ASCII)
+_RUN_TOGETHER = re.compile(r"\s+[A-Za-z0-9_*-]{1,40}\s*=", re.ASCII)
+_SECTION = re.compile(r"([^*]+)(?:\*(\d{1,4}))?(\*)?", re.ASCII)
+_TSPECIALS = re.compile(r'[\s()<>@,;:\\"/\[\]?=]', re.ASCII)
 
 
 class Parameter(NamedTuple):
@@ -71,7 +73,7 @@ def _read_slowly(text: str, limit: int) -> Value:
             continue
         seen.add(parameter.name)
         parameters.append(parameter)
-    head = "".join(piece for piece, _ in first).strip()
+    head = "".join(piece for piece, _ in first).strip(WHITE)
     if _RUN_TOGETHER.search(head):  # "text/plain charset=x": a semicolon is missing
         defects.add(Defect.BAD_CONTENT_TYPE)
         head, _, rest = head.partition(" ")
@@ -139,10 +141,10 @@ def _parameter(segment: list[tuple[str, bool]]) -> Parameter | None:
             before, equals, after = piece.partition("=")
             if is_quoted or not equals:
                 continue
-            name = before.strip().lower()
-            if after.strip():
+            name = before.strip(WHITE).lower()
+            if after.strip(WHITE):
                 value.append(after)
-        elif is_quoted or piece.strip():
+        elif is_quoted or piece.strip(WHITE):
             value.append(piece)
             quoted = quoted or is_quoted
     if not name:
@@ -150,7 +152,7 @@ def _parameter(segment: list[tuple[str, bool]]) -> Parameter | None:
     if quoted:
         # Only what stands in the quotes: some readers glue the rest on, so the rest is dropped for all.
         return Parameter(name, "".join(piece for piece, is_quoted in segment if is_quoted), True)
-    text = "".join(value).strip()
+    text = "".join(value).strip(WHITE)
     run_together = _RUN_TOGETHER.search(text)
     return Parameter(name, text[: run_together.start()] if run_together else text, False)
 
@@ -178,7 +180,7 @@ def decode_parameters(parameters: tuple[Parameter, ...]) -> tuple[dict[str, str]
 def _plain(value: str) -> str:
     if value.isascii() and "=?" not in value:
         return value[:VALUE_MAX]
-    return decode_words(charsets.decode(value[:CONSIDERED_MAX].encode("latin-1", "replace")))[:VALUE_MAX]
+    return decode_header(value[:CONSIDERED_MAX].encode("latin-1", "replace"))[:VALUE_MAX]
 
 
 def _joined(numbered: dict[int, tuple[str, bool]]) -> str:

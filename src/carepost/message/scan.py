@@ -106,8 +106,10 @@ def read_block(
         after = _field_end(raw, position, stop)
         header = _field(raw, position, after, defects)
         if not header.name and not (position == start and raw.startswith((b"From ", b">From "), start)):
-            # Noise between fields stays noise. With no field around it, the body has begun without a blank line.
-            if not (separated and (_is_field(raw, after, stop) or any(one.name for one in headers))):
+            # Noise between fields stays noise. With no field around it, the body has begun without a blank line;
+            # and so it has where a boundary line stands.
+            is_noise = separated and (_is_field(raw, after, stop) or any(one.name for one in headers))
+            if not is_noise or raw.startswith(b"--", position):
                 defects.add(Defect.NO_BLANK_LINE)
                 return Block(tuple(headers), position)
             defects.add(Defect.BAD_HEADER_LINE)

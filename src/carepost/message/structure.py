@@ -10,7 +10,7 @@ import msgspec
 
 from carepost.message.addresses import RawAddress, RawGroup, read_addresses
 from carepost.message.model import Message, Part
-from carepost.message.parameters import read_value
+from carepost.message.parameters import WHITE, read_value
 
 # A mail program lists them all in one line of the reply; more is noise, and the header itself is still there.
 ENVELOPE_ADDRESSES_MAX = 2_000
@@ -132,7 +132,7 @@ def body_structure(message: Message) -> BodyPart:
 def _node(message: Message, part: Part) -> BodyPart:
     kind, _, subtype = part.media_type.partition("/")
     declared = read_value(message.first("content-type", part))
-    is_as_declared = declared.text.strip().lower() == part.media_type
+    is_as_declared = declared.text.strip(WHITE).lower() == part.media_type
     params: Pairs = _pairs(declared.parameters) if is_as_declared else []
     if part.message is None and kind == "message" and subtype in {"rfc822", "global", "news"}:
         kind, subtype, params = "application", "octet-stream", []
