@@ -45,6 +45,7 @@ DATABASE = "carepost"
 _LOOK_SECONDS = 0.02
 _PROGRESS_SECONDS = 5.0
 _ORPHAN_PATIENCE_SECONDS = 10.0  # After this an orphan of a killed Carepost is asked, then made, to end.
+_REVIVE_PAUSE_SECONDS = 2.0
 _STATUS_LINE = 7  # postmaster.pid, eighth line: starting, ready, standby or stopping.
 _PR_SET_PDEATHSIG = 1
 
@@ -66,6 +67,7 @@ class EmbeddedPostgres:
         self._tell = progress or _tell_nobody
         self._lock: IO[str] | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        self._revive_at = 0.0
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -133,26 +135,47 @@ class EmbeddedPostgres:
     async def keep_running(self, *, retry_seconds: float = 1.0) -> None:
         """Run until cancelled: when the server ends without our asking, start it again."""
         while True:
-            child = self._child
-            if child is not None and child.poll() is None:
+            if self.alive:
                 await asyncio.sleep(0.2)
-                continue
-            self._tell("The database ended unexpectedly; starting it again")
-            if self._lock is not None:
-                self._lock.close()
-                self._lock = None
-            try:
-                await self.start()
-            except (NotPossible, Broken, OSError) as error:
-                self._tell(f"The database did not start: {error}")
+            elif not await self._revive():
                 await asyncio.sleep(retry_seconds)
+
+    def start_now(self) -> None:
+        """`start`, for a parent without an event loop. Call from the main thread: the server lives as long as it."""
+        asyncio.run(self.start())
+
+    def stop_now(self) -> None:
+        """`stop`, for a parent without an event loop."""
+        asyncio.run(self.stop())
+
+    def tend(self) -> None:
+        """For a parent without an event loop, every now and then: start the server again if it has ended."""
+        if not self.alive and time.monotonic() >= self._revive_at and not asyncio.run(self._revive()):
+            self._revive_at = time.monotonic() + _REVIVE_PAUSE_SECONDS
+
+    @property
+    def alive(self) -> bool:
+        return self._child is not None and self._child.poll() is None
+
+    async def _revive(self) -> bool:
+        self._tell("The database ended unexpectedly; starting it again")
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+        try:
+            await self.start()
+        except (NotPossible, Broken, OSError) as error:
+            self._tell(f"The database did not start: {error}")
+            return False
+        return True
 
     def _take_lock(self, place: Place) -> None:
         # Beside the cluster, not in the data folder: a copied data folder must not open the original's cluster.
         lock = place.cluster.with_name("carepost.lock").open("a")
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            # A record lock is this process's alone: forked workers that outlive a killed parent don't hold it.
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
             lock.close()
             raise AlreadyRunning(
                 f"Another Carepost is running on {self.folder}. Stop it first, or choose another data folder."
