@@ -24,10 +24,13 @@ _WHITE = " \t"
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """`fault` is empty if there is one address and no doubt about it; then `domains` has one entry."""
+    """`fault` is empty if there is one address and no doubt about it; then, and only then, `domains` has one entry.
+
+    In doubt, `domains` is what could be read, and "" for an author who could not: `check_dmarc` fails on it.
+    """
 
     address: str = ""  # the one address, its domain in lower-case A-labels
-    domains: tuple[str, ...] = ()  # every domain that was seen, for the strictest policy among them
+    domains: tuple[str, ...] = ()  # for check_dmarc, which looks for the strictest policy among them
     fault: str = ""
 
 
@@ -54,7 +57,7 @@ def read_author(headers: Sequence[Field]) -> Author:
     if not fault and len(addresses) > 1:
         fault = "the From field holds more than one address"
     if fault:
-        return Author(domains=tuple(dict.fromkeys(domains)), fault=fault)
+        return Author(domains=(*dict.fromkeys(domains), "") if domains else (), fault=fault)
     return Author(addresses[0], tuple(domains))
 
 
