@@ -90,7 +90,15 @@ class EmbeddedPostgres:
 
     def find(self) -> None:
         """Learn where the server is that another Carepost runs on this folder: then `dsn` works without `start`."""
-        self.place = find_place(self.folder, find_owner())
+        owner = find_owner()
+        self.place = find_place(self.folder, owner)
+        chosen = choose_binaries(self.policy.binaries, for_major=_major_of(self.place.cluster))
+        self.binaries = reachable_binaries(chosen, owner)
+
+    def program(self, name: str) -> str:
+        """The path of one of PostgreSQL's own programs, of the server's version. Raises Broken before `start`."""
+        _, binaries = self._placed()
+        return binaries.program(name)
 
     async def start(self) -> None:
         """Make the cluster when there is none, run it, and return when it answers.

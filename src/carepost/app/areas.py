@@ -1,0 +1,123 @@
+"""The rooms of a role that may open mail (access, worker, the command line), built in order on one database.
+
+The role that faces port 25 is built in relay.py: it is given no root key.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from carepost.app.storage import Dsns
+from carepost.audit.record import AuditTrail
+from carepost.base.clock import Clock, SystemClock
+from carepost.directory.mailboxes import Mailboxes
+from carepost.directory.model import Organisation
+from carepost.directory.organisations import Organisations
+from carepost.directory.people import People
+from carepost.directory.service import Directory
+from carepost.infra.db import Database, DatabaseLimits
+from carepost.infra.durability import insist_on_durability
+from carepost.infra.key_files import KeyFiles
+from carepost.infra.migrate import check_version
+from carepost.infra.settings import Settings
+from carepost.infra.vault import EdgeKey
+from carepost.store.changes import Changes
+from carepost.store.filing import Filing
+from carepost.store.folders import Folders
+from carepost.store.keys import Keystore
+from carepost.store.messages import MessageStore
+from carepost.store.minting import Minting
+from carepost.store.search import ImageCache, MailSearch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DirectoryRooms:
+    """Who exists, and the verbs that change it."""
+
+    look: Directory
+    organisations: Organisations
+    people: People
+    mailboxes: Mailboxes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRooms:
+    """Mail at rest."""
+
+    keys: Keystore
+    folders: Folders
+    messages: MessageStore
+    filing: Filing
+    search: MailSearch
+    changes: Changes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Areas:
+    """Everything below the doors."""
+
+    settings: Settings
+    clock: Clock
+    db: Database
+    edge: EdgeKey
+    audit: AuditTrail
+    directory: DirectoryRooms
+    store: StoreRooms
+
+    async def organisations(self) -> list[Organisation]:
+        return await self.directory.look.organisations()
+
+
+@asynccontextmanager
+async def open_areas(settings: Settings, dsns: Dsns, *, clock: Clock | None = None) -> AsyncIterator[Areas]:
+    """Connect as carepost_app and build. Raises NotPossible when this program may not run on this database."""
+    clock = clock or SystemClock()
+    keys = key_files(settings)
+    async with Database.open(
+        dsns.app,
+        pool_min=settings.database.pool_min,
+        pool_max=settings.database.pool_max,
+        role="carepost_app",
+        limits=database_limits(settings),
+    ) as db:
+        await check_version(db)
+        await insist_on_durability(db)
+        audit = AuditTrail(clock=clock)
+        store = _store_rooms(settings, db, Keystore(db, keys.root(), clock), audit, clock)
+        directory = _directory_rooms(db, store, audit, clock)
+        yield Areas(
+            settings=settings, clock=clock, db=db, edge=keys.edge(), audit=audit, directory=directory, store=store
+        )
+
+
+def key_files(settings: Settings) -> KeyFiles:
+    return KeyFiles(settings.path(settings.keys.folder))
+
+
+def database_limits(settings: Settings) -> DatabaseLimits:
+    return DatabaseLimits(
+        acquire_seconds=settings.database.acquire_seconds, statement_seconds=settings.database.statement_seconds
+    )
+
+
+def _store_rooms(settings: Settings, db: Database, keys: Keystore, audit: AuditTrail, clock: Clock) -> StoreRooms:
+    cache = ImageCache(octets_max=settings.limits.search_cache_mb << 20)
+    return StoreRooms(
+        keys=keys,
+        folders=Folders(db=db, keys=keys, clock=clock),
+        messages=MessageStore(db=db, keys=keys),
+        filing=Filing(db=db, keys=keys, audit=audit, clock=clock),
+        search=MailSearch(db=db, keys=keys, clock=clock, cache=cache),
+        changes=Changes(db),
+    )
+
+
+def _directory_rooms(db: Database, store: StoreRooms, audit: AuditTrail, clock: Clock) -> DirectoryRooms:
+    look = Directory(db=db, clock=clock)
+    mint = Minting(store.keys, store.folders)
+    return DirectoryRooms(
+        look=look,
+        organisations=Organisations(db=db, audit=audit, clock=clock, directory=look, keys=mint),
+        people=People(db=db, audit=audit, clock=clock, directory=look, keys=mint),
+        mailboxes=Mailboxes(db=db, audit=audit, clock=clock, directory=look, keys=mint),
+    )

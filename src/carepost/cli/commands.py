@@ -1,0 +1,39 @@
+"""The tree of commands. Each noun is a module; what they say on errors is said here, once."""
+
+import sys
+
+import click
+import typer
+
+from carepost.base.errors import MailError
+from carepost.cli import common
+
+app = typer.Typer(
+    name="carepost",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Secure email for health and care: run it, look after it, and find out what happened.",
+)
+
+
+def run() -> None:
+    """Run the command in sys.argv. Errors we expected are told in words; others are ours and show their trace."""
+    from carepost.cli import audit, backup, directory, keys, mail, password, service
+
+    for module in (service, directory, password, mail, audit, keys, backup):
+        module.add_to(app)
+    try:
+        app(standalone_mode=False)
+    except MailError as error:
+        common.complain(error)
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stdout.write(error.format_message() + "\n")
+        raise SystemExit(2) from None
+    except click.ClickException as error:
+        error.show()
+        raise SystemExit(error.exit_code) from None
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("Stopped.\n")
+        raise SystemExit(130) from None

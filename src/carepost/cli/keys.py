@@ -1,0 +1,59 @@
+"""`carepost keys`: rotate what seals mail. Mail itself is not touched; a rotation stopped anywhere is run again."""
+
+from typing import Annotated
+
+import typer
+
+from carepost.app.areas import Areas, key_files
+from carepost.cli import common
+from carepost.cli.common import ConfigOption
+
+keys = typer.Typer(no_args_is_help=True, help="The keys that seal mail.")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(keys, name="keys")
+
+
+@keys.command("rotate-root")
+def rotate_root(
+    *,
+    new: Annotated[bool, typer.Option("--new", help="Make a new root key first.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Put every organisation's key under the newest root key. Restart the service afterwards; then keep the old file safe."""
+    files = key_files(common.load_settings(config))
+    if new:
+        common.say(f"Made root-{files.add_root()}.key. Copy it to your safe place now: mail will depend on it.")
+
+    async def work(areas: Areas) -> int:
+        done = 0
+        for organisation in await areas.organisations():
+            done += await areas.store.keys.rotate_root(organisation.id)
+        return done
+
+    common.say(f"Rewrapped {common.with_areas(config, work)} organisation keys under root key {files.root().newest}.")
+
+
+@keys.command("rotate-organisation")
+def rotate_organisation(
+    code: Annotated[str, typer.Argument(help="The organisation's code; 'all' for every one.")],
+    *,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a rotation that was stopped.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Give an organisation a new key and rewrap its mailboxes' keys."""
+
+    async def work(areas: Areas) -> int:
+        done = 0
+        for organisation in await areas.organisations():
+            if code.lower() != "all" and organisation.code != code.upper():
+                continue
+            if not resume:
+                await areas.store.keys.begin_rotation(organisation.id)
+            while batch := await areas.store.keys.go_on_rotating(organisation.id):
+                done += batch
+                common.say(f"{organisation.code}: {done} mailbox keys rewrapped")
+        return done
+
+    common.say(f"Done: {common.with_areas(config, work)} mailbox keys rewrapped.")
