@@ -6,7 +6,6 @@ Promises
     Times are the reader's (Europe/London unless said otherwise), and every short form has the whole date beside it.
 """
 
-import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,12 @@ from urllib.parse import urlencode
 from carepost.base.ids import FolderId, MailboxId
 from carepost.message.summary import Summary
 from carepost.store.model import Flag, FolderView, Listed, PageKey, SpecialUse
+from carepost.web.words import initials_of
 
 FACES = 8  # Colours of the round face; the same sender always has the same.
 RECIPIENTS_SHOWN = 6
 
-OUTSIDE_KEYWORD = "$Outside"  # set at delivery for mail from outside the secure register (R139)
+WARNED = "$CarepostWarning"  # set by the gateway where a card wants the reader warned (R139)
 
 _TITLES = {
     SpecialUse.INBOX: "Inbox",
@@ -211,7 +211,7 @@ def _line(item: Listed, href: Callable[[int], str], at: datetime, now: datetime,
         flagged=bool(row.flags & Flag.FLAGGED),
         answered=bool(row.flags & Flag.ANSWERED),
         attachments=bool(summary.attachments),
-        outside=OUTSIDE_KEYWORD in row.keywords,
+        outside=WARNED in row.keywords,
         open=row.uid == opened,
     )
 
@@ -263,15 +263,6 @@ def short_time(at: datetime, now: datetime) -> str:
 
 def long_time(at: datetime) -> str:
     return f"{at:%A} {at.day} {at:%B} {at:%Y}, {at:%H:%M}"
-
-
-def initials_of(name: str) -> str:
-    """Two letters of a name: first and last word, titles aside; of an address its first letter."""
-    words = [word for word in re.split(r"[\s@.<>()\"',_-]+", name.partition("@")[0]) if word and word[0].isalpha()]
-    words = [word for word in words if word.lower() not in {"dr", "mr", "mrs", "ms", "miss", "prof", "sister", "the"}]
-    if not words:
-        return "?"
-    return (words[0][0] + (words[-1][0] if len(words) > 1 else "")).upper()
 
 
 def hue_of(address: str) -> int:

@@ -1,0 +1,53 @@
+"""What every answer says to the browser about itself. OWASP ASVS 5.0 V3.4; security.md 2.3.
+
+Promises
+    The site's pages run our one script and nothing else, are framed by nobody, and frame the content origin only.
+    A page of content runs nothing, submits nothing, loads nothing from elsewhere, and is framed by the site only.
+    Pages with mail in them are kept by no cache.
+"""
+
+from collections.abc import Mapping
+
+_BOTH = {
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), display-capture=(), fullscreen=(),"
+    " geolocation=(), gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(),"
+    " publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()",
+    "x-robots-tag": "noindex, nofollow",
+}
+_HSTS = "max-age=63072000; includeSubDomains"
+
+
+def site_headers(*, content_origin: str, secure: bool) -> Mapping[str, str]:
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+        f"manifest-src 'self'; frame-src {content_origin}; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
+    return {
+        **_BOTH,
+        "content-security-policy": policy,
+        "cross-origin-resource-policy": "same-origin",
+        "x-frame-options": "DENY",
+        "cache-control": "no-store",
+    } | ({"strict-transport-security": _HSTS} if secure else {})
+
+
+def content_headers(*, web_origin: str, secure: bool) -> Mapping[str, str]:
+    policy = (
+        "sandbox allow-popups allow-popups-to-escape-sandbox; default-src 'none'; img-src 'self' data:; "
+        "style-src 'unsafe-inline'; font-src 'none'; form-action 'none'; base-uri 'none'; "
+        f"frame-ancestors {web_origin}"
+    )
+    return {
+        **_BOTH,
+        "content-security-policy": policy,
+        # The frame is on another origin than the page: same-origin would keep the page from showing it.
+        "cross-origin-resource-policy": "cross-origin",
+        "cache-control": "no-store, private",
+    } | ({"strict-transport-security": _HSTS} if secure else {})
+
+
+# A file kept by content hash in its name may be kept for ever.
+STATIC_HEADERS = {"cache-control": "public, max-age=31536000, immutable", "cross-origin-resource-policy": "same-origin"}
