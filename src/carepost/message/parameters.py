@@ -133,28 +133,18 @@ def unquote(word: str) -> str:
 
 
 def _parameter(segment: list[tuple[str, bool]]) -> Parameter | None:
-    name = ""
-    value: list[str] = []
-    quoted = False
-    for piece, is_quoted in segment:
-        if not name:
-            before, equals, after = piece.partition("=")
-            if is_quoted or not equals:
-                continue
-            name = before.strip(WHITE).lower()
-            if after.strip(WHITE):
-                value.append(after)
-        elif is_quoted or piece.strip(WHITE):
-            value.append(piece)
-            quoted = quoted or is_quoted
-    if not name:
+    bare = "".join(piece for piece, is_quoted in segment if not is_quoted)
+    name, equals, value = bare.partition("=")
+    name = name.strip(WHITE).lower()
+    if not name or not equals:
         return None
+    quoted = [piece for piece, is_quoted in segment if is_quoted]
     if quoted:
         # Only what stands in the quotes: some readers glue the rest on, so the rest is dropped for all.
-        return Parameter(name, "".join(piece for piece, is_quoted in segment if is_quoted), True)
-    text = "".join(value).strip(WHITE)
-    run_together = _RUN_TOGETHER.search(text)
-    return Parameter(name, text[: run_together.start()] if run_together else text, False)
+        return Parameter(name, "".join(quoted), True)
+    value = value.strip(WHITE)
+    run_together = _RUN_TOGETHER.search(value)
+    return Parameter(name, value[: run_together.start()] if run_together else value, False)
 
 
 def decode_parameters(parameters: tuple[Parameter, ...]) -> tuple[dict[str, str], set[Defect]]:
