@@ -263,6 +263,10 @@ SELECT id FROM organisation WHERE id = %(organisation)s FOR NO KEY UPDATE;
 -- Sessions begun before this moment are over: one row says it, however many there are.
 UPDATE person SET sessions_not_before = %(at)s WHERE organisation_id = %(organisation)s AND id = %(person)s;
 
+-- allow_mail_clients --
+-- Whether a person may use mail clients of their own (R193).
+UPDATE person SET mail_clients = %(allowed)s WHERE organisation_id = %(organisation)s AND id = %(person)s;
+
 -- note_revocation --
 -- Whoever holds a session or a connection open by this must let go: read by every process (R99).
 INSERT INTO revocation (person_id, app_password_id, session_id) VALUES (%(person)s, %(app_password)s, %(session)s);
@@ -282,3 +286,8 @@ SELECT person.status,
               ORDER BY mailbox_id) AS rights
   FROM person
  WHERE person.organisation_id = %(organisation)s AND person.id = %(person)s;
+
+-- personal_names --
+-- What the people of an organisation are called, as their mailboxes show it.
+SELECT display_name FROM mailbox
+ WHERE organisation_id = %(organisation)s AND kind = 'personal' AND status = 'open';

@@ -271,6 +271,11 @@ async def end_sessions_before(tx: Transaction, organisation: OrganisationId, per
     await tx.run(SQL["end_sessions_before"], {"organisation": organisation, "person": person, "at": at})
 
 
+async def allow_mail_clients(tx: Transaction, organisation: OrganisationId, person: PersonId, *, allowed: bool) -> bool:
+    values = {"organisation": organisation, "person": person, "allowed": allowed}
+    return await tx.run(SQL["allow_mail_clients"], values) == 1
+
+
 async def lock_roles(tx: Transaction, organisation: OrganisationId) -> None:
     await tx.one(SQL["lock_roles"], {"organisation": organisation})
 
@@ -465,3 +470,7 @@ async def rights_of(tx: Transaction, organisation: OrganisationId, person: Perso
         personal=row["personal"],
         shared=MappingProxyType(shared),
     )
+
+
+async def personal_names(tx: Transaction, organisation: OrganisationId) -> list[str]:
+    return [row[0] for row in await tx.tuples(SQL["personal_names"], {"organisation": organisation})]

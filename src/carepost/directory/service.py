@@ -108,6 +108,11 @@ class Directory:
         async with self.db.transaction(organisation) as tx:
             return await repo.people(tx, organisation, after=key, limit=limit)
 
+    async def personal_names(self, organisation: OrganisationId) -> list[str]:
+        """What an organisation's people are called, for noticing who imitates them (R140). The relay may ask."""
+        async with self.db.transaction(organisation) as tx:
+            return await repo.personal_names(tx, organisation)
+
     async def mailbox(self, organisation: OrganisationId, mailbox: MailboxId) -> MailboxRecord | None:
         async with self.db.transaction(organisation) as tx:
             return await repo.mailbox(tx, organisation, mailbox)

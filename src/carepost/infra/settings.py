@@ -162,6 +162,9 @@ class Gateway(_Section, frozen=True, kw_only=True):
     ] = "normal"
     quarantine_days: Annotated[int, says("How long a held message waits for a person before it is deleted.", ge=1)] = 30
     dns_servers: Annotated[Strings, says("Resolvers to ask. Empty: those of this machine.")] = ()
+    dns_zone: Annotated[
+        str, says("A file with a table of names that answers instead of DNS. For demonstrations and tests only.")
+    ] = ""
     dns_seconds: Annotated[float, says("How long one look-up may take.", ge=0.5)] = 10
 
 
