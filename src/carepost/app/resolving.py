@@ -15,7 +15,7 @@ def resolver(settings: Settings) -> Resolver:
     if given.dns_zone:
         return OverlayResolver(read_zone(settings.path(given.dns_zone)))
     limits = DnsLimits(question_seconds=given.dns_seconds)
-    return NetworkResolver(given.dns_servers or None, limits=limits)
+    return NetworkResolver(nameservers=given.dns_servers, limits=limits)
 
 
 def read_zone(path: Path) -> FakeResolver:
@@ -24,5 +24,7 @@ def read_zone(path: Path) -> FakeResolver:
         zone = tomllib.loads(path.read_text("utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise NotPossible(f"The table of names {path} cannot be read: {error}.") from error
-    mx = {name: [(int(preference), str(host)) for preference, host in hosts] for name, hosts in zone.get("mx", {}).items()}
+    mx = {
+        name: [(int(preference), str(host)) for preference, host in hosts] for name, hosts in zone.get("mx", {}).items()
+    }
     return FakeResolver(txt=zone.get("txt"), a=zone.get("a"), aaaa=zone.get("aaaa"), ptr=zone.get("ptr"), mx=mx)
