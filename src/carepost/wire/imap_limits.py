@@ -21,6 +21,9 @@ class ImapLimits:
     search_depth: int = 50
     # P23: items, keys and ranges of one command together.
     arguments: int = 10_000
+    # P24: connections that one process holds at once, and how many of them may not have signed in yet.
+    connections: int = 5_000
+    strangers: int = 500
     # What a client may send ahead of the answer before we stop reading from its socket.
     read_ahead_octets: int = 128 * 1024
     # P24: a phone, a tablet, two computers, each with several folders open.

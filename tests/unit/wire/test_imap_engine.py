@@ -1,5 +1,7 @@
 """The IMAP engine: octets in, events out, wherever the network cuts."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,7 +38,7 @@ SCRIPT = (
 @given(st.lists(st.integers(0, len(SCRIPT)), max_size=12))
 def test_where_the_network_cuts_makes_no_difference(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(SCRIPT)]
-    pieces = [SCRIPT[low:high] for low, high in zip(places, places[1:], strict=False)]
+    pieces = [SCRIPT[low:high] for low, high in pairwise(places)]
     whole = engine(signed_in=True)
     cut = engine(signed_in=True)
     assert events(cut, *pieces) == events(whole, SCRIPT)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from carepost.base.errors import Malformed
 from carepost.wire import imap_commands as c
-from carepost.wire.imap_commands import Attribute as A
+from carepost.wire.imap_commands import Attribute as Att
 from carepost.wire.imap_commands import Command, DateField, Return, Section, SectionText, StatusItem, StoreMode
 from carepost.wire.imap_grammar import is_append, parse, tag_of
 from carepost.wire.imap_grammar_search import BadCharset
@@ -68,13 +68,13 @@ WHOLE = [
     (b'LSUB "" %', c.Lsub("", "%")),
     (b"EXPUNGE", c.Expunge()),
     (b"UID EXPUNGE 3:5", c.Expunge(nums((3, 5)))),
-    (b"FETCH 1 FLAGS", c.Fetch(numbers=nums((1, 1)), uid=False, items=(A.FLAGS,))),
-    (b"FETCH 2:* (FLAGS UID)", c.Fetch(numbers=nums((2, 0)), uid=False, items=(A.FLAGS, A.UID))),
-    (b"UID FETCH * ENVELOPE", c.Fetch(numbers=nums((0, 0)), uid=True, items=(A.UID, A.ENVELOPE))),
-    (b"FETCH 1 FAST", c.Fetch(numbers=nums((1, 1)), uid=False, items=(A.FLAGS, A.INTERNALDATE, A.RFC822_SIZE))),
+    (b"FETCH 1 FLAGS", c.Fetch(numbers=nums((1, 1)), uid=False, items=(Att.FLAGS,))),
+    (b"FETCH 2:* (FLAGS UID)", c.Fetch(numbers=nums((2, 0)), uid=False, items=(Att.FLAGS, Att.UID))),
+    (b"UID FETCH * ENVELOPE", c.Fetch(numbers=nums((0, 0)), uid=True, items=(Att.UID, Att.ENVELOPE))),
+    (b"FETCH 1 FAST", c.Fetch(numbers=nums((1, 1)), uid=False, items=(Att.FLAGS, Att.INTERNALDATE, Att.RFC822_SIZE))),
     (
         b"FETCH 1 FLAGS (CHANGEDSINCE 12)",
-        c.Fetch(numbers=nums((1, 1)), uid=False, items=(A.FLAGS, A.MODSEQ), changed_since=12),
+        c.Fetch(numbers=nums((1, 1)), uid=False, items=(Att.FLAGS, Att.MODSEQ), changed_since=12),
     ),
     (
         b"STORE 1,3:4 +FLAGS.SILENT (\\Seen $Forwarded)",
