@@ -12,8 +12,8 @@ must have shipped to run on it. A program's number is that of its last file.
 
 import asyncio
 import re
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -88,19 +88,49 @@ def shipped_migrations(folder: Traversable | None = None) -> list[Migration]:
 
 
 async def bootstrap(admin_dsn: str, *, database: str = "carepost") -> None:
-    """Make the three roles and the database, unless they are there. `admin_dsn` connects as who may do that."""
+    """Make the three roles and the database, unless they are there.
+
+    `admin_dsn` connects as a superuser, or as a role that may make roles and databases. Raises NotPossible when a role
+    of ours exists with powers that would undo row-level security.
+    """
     text = files("carepost.infra").joinpath("bootstrap.sql").read_text("utf-8")
     async with await _connect(admin_dsn) as connection:
-        await connection.execute(text)
-        name = sql.Identifier(database)
-        there = await (await connection.execute("SELECT FROM pg_database WHERE datname = %s", [database])).fetchone()
-        if there is None:
-            with suppress(psycopg.errors.DuplicateDatabase):  # Another bootstrap was a moment quicker.
-                await connection.execute(sql.SQL("CREATE DATABASE {} OWNER carepost_owner").format(name))
-        await connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
-        await connection.execute(
-            sql.SQL("GRANT CONNECT ON DATABASE {} TO carepost_owner, carepost_app, carepost_relay").format(name)
-        )
+        try:
+            await connection.execute(text)
+        except psycopg.errors.RaiseException as error:
+            raise NotPossible(str(error.diag.message_primary)) from error
+        async with _as_member_of_owner(connection):
+            await _make_database(connection, database)
+
+
+async def _make_database(connection: psycopg.AsyncConnection[object], database: str) -> None:
+    name = sql.Identifier(database)
+    there = await (await connection.execute("SELECT FROM pg_database WHERE datname = %s", [database])).fetchone()
+    if there is None:
+        with suppress(psycopg.errors.DuplicateDatabase):  # Another bootstrap was a moment quicker.
+            await connection.execute(sql.SQL("CREATE DATABASE {} OWNER carepost_owner").format(name))
+    await connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+    await connection.execute(
+        sql.SQL("GRANT CONNECT ON DATABASE {} TO carepost_owner, carepost_app, carepost_relay").format(name)
+    )
+
+
+@asynccontextmanager
+async def _as_member_of_owner(connection: psycopg.AsyncConnection[object]) -> AsyncIterator[None]:
+    """Who is not superuser may give a database to a role only as its member: for this moment, then no more."""
+    cursor = await connection.execute(
+        "SELECT rolsuper OR pg_has_role('carepost_owner', 'SET') FROM pg_roles WHERE rolname = current_user"
+        if connection.info.server_version >= 160000
+        else "SELECT rolsuper OR pg_has_role('carepost_owner', 'MEMBER') FROM pg_roles WHERE rolname = current_user"
+    )
+    if await cursor.fetchone() == (True,):
+        yield
+        return
+    await connection.execute("GRANT carepost_owner TO CURRENT_USER")
+    try:
+        yield
+    finally:
+        await connection.execute("REVOKE carepost_owner FROM CURRENT_USER")
 
 
 async def migrate(
