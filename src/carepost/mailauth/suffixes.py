@@ -1,8 +1,8 @@
 """Where an organisation's names begin: the Public Suffix List.
 
 Promises
-    `nhs.uk`, `nhs.scot` and their like are public suffixes: two trusts below one are two organisations, and neither may
-    speak for the other.
+    `nhs.uk` is a public suffix: two trusts below it are two organisations, and neither may speak for the other. The
+    list has no such entry for `scot.nhs.uk`, `nhs.scot` or `nhs.wales`: to DMARC, each of those is one organisation.
     The list is read once, at the first question, never at import.
 """
 

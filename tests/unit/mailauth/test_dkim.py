@@ -384,3 +384,48 @@ def test_splitting_loses_no_byte(raw: bytes) -> None:
     fields, body = split_message(raw)
     header = b"".join(field for _, field in fields)
     assert raw in (header + bytes(body), header + b"\r\n" + bytes(body))
+
+
+@pytest.mark.parametrize(
+    ("tags", "wanted"),
+    [
+        ({"d": "bücher.example"}, DkimStatus.PASS),  # RFC 8616 §5: a U-label is looked up as its A-label
+        ({"d": "xn--bcher-kva.example", "i": "@sub.bücher.example"}, DkimStatus.PASS),
+        ({"d": "\u200b.example"}, DkimStatus.PERMERROR),
+    ],
+    ids=str,
+)
+async def test_names_beyond_ascii_are_looked_up_as_a_labels(tags: dict[str, str], wanted: DkimStatus) -> None:
+    assert await status(zone(rsa_key(), domain="xn--bcher-kva.example"), _craft(**tags)) is wanted
+
+
+async def test_keys_of_the_wrong_sort_are_refused_with_the_reason() -> None:
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    curve = ec.generate_private_key(ec.SECP256R1()).public_key()
+    der = base64.b64encode(curve.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+    for record, reason in (
+        (f"p={der}", "not an RSA key"),
+        ("p=%; p=%", "cannot be read"),
+        ("p=AA\x01AA", "cannot be read"),
+    ):
+        (result,) = await verify(FakeResolver(txt={"s1._domainkey.trust.example": [record]}), _craft())
+        assert result.status is DkimStatus.PERMERROR
+        assert reason in result.reason
+
+
+async def test_a_name_with_only_other_records_has_no_key() -> None:
+    resolver = FakeResolver(a={"s1._domainkey.trust.example": ["192.0.2.1"]})
+    (result,) = await verify(resolver, _craft())
+    assert (result.status, result.reason) == (DkimStatus.PERMERROR, "no key is published")
+
+
+async def test_a_header_of_a_thousand_fields_and_a_signature_of_a_thousand_names_cost_little() -> None:
+    raw = b"".join(b"X-%d: %s\r\n" % (n, b"y" * 50) for n in range(1000)) + MESSAGE
+    (result,) = await verify(zone(rsa_key()), _craft(raw, h=":".join(["from", *(f"x-{n}" for n in range(400))])))
+    assert result.status is DkimStatus.PASS
+    (many,) = await verify(zone(rsa_key()), _craft(h=":".join(["from"] * 501)))
+    assert many.status is DkimStatus.PERMERROR
+    (long,) = await verify(zone(rsa_key()), _craft(z="|" * 40_000))
+    assert long.reason == "the signature is too long"

@@ -65,6 +65,7 @@ def test_alignment_is_by_organisation_and_two_trusts_are_two(
 def test_nhs_uk_is_a_public_suffix() -> None:
     assert organisational_domain("nhs.uk") is None
     assert organisational_domain("a.b.trust.nhs.uk") == "trust.nhs.uk"
+    assert organisational_domain("board.scot.nhs.uk") == "scot.nhs.uk", "the list knows no suffix below nhs.uk"
 
 
 async def test_spf_or_dkim_alone_is_enough_and_both_are_named() -> None:
