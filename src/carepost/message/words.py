@@ -25,7 +25,7 @@ _INLINE_TAG = re.compile(
     r"</?(?:a|abbr|b|big|cite|code|em|font|i|mark|q|s|small|span|strong|sub|sup|tt|u|wbr)(?=[\s>/])[^<>]*>",
     re.IGNORECASE,
 )
-_TAG = re.compile(r"<+[^<>]*>*")
+_TAG = re.compile(r"<[A-Za-z/!?][^<>]*>?")
 _RUN_OF_OPENINGS = re.compile(r"<<+")
 _HIDDEN = re.compile("[\x00-\x1f\x7f\xad\u034f\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
 # What these hold is not read by people; one that is never closed takes the rest along, in browsers too.
@@ -33,7 +33,7 @@ _UNREAD = re.compile(r"<(script|style|title|template)(?=[\s>/])|<!--", re.IGNORE
 _ENDS = {
     name: re.compile(rf"</{name}(?=[\s>/])[^<>]*>?", re.IGNORECASE) for name in ("script", "style", "title", "template")
 }
-_QUOTED_LINE = re.compile(r"^(?:>.*|-- ?|_{5,}|-{5,}.*)$", re.MULTILINE)
+_QUOTED_LINE = re.compile(r"^(?:>.*|-- ?\r?|_{5,}\r?|-{5,}.*)$", re.MULTILINE)
 
 
 def text_of_html(source: str) -> str:

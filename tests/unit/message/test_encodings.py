@@ -46,7 +46,28 @@ def test_encoded_words_are_decoded_once() -> None:
     assert decode_words("=?utf-8?q?=3D=3Futf-8=3Fq=3F=41=3F=3D?=") == "=?utf-8?q?A?="
 
 
-@pytest.mark.parametrize("charset", ["utf-7", "UTF-7", "unicode-1-1-utf-7", "hz-gb-2312", "hz", "iso-2022-kr", "iso-2022-cn", "utf-32", "ibm037", "cp500", "rot13", "base64", "zlib", "idna", "unicode_escape", "raw_unicode_escape", "punycode"])
+@pytest.mark.parametrize(
+    "charset",
+    [
+        "utf-7",
+        "UTF-7",
+        "unicode-1-1-utf-7",
+        "hz-gb-2312",
+        "hz",
+        "iso-2022-kr",
+        "iso-2022-cn",
+        "utf-32",
+        "ibm037",
+        "cp500",
+        "rot13",
+        "base64",
+        "zlib",
+        "idna",
+        "unicode_escape",
+        "raw_unicode_escape",
+        "punycode",
+    ],
+)
 def test_a_charset_that_can_hide_markup_is_never_decoded(charset: str) -> None:
     data = b"+ADw-script+AD4- \\u003cscript"
     assert "<" not in charsets.decode(data, charset)

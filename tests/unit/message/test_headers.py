@@ -98,7 +98,13 @@ def test_parameters_beyond_the_cap_are_not_read() -> None:
     assert Defect.TOO_MANY_PARAMETERS in value.defects
 
 
-@given(st.lists(st.sampled_from([b"a", b";", b"=", b'"', b"\\", b"(", b")", b" ", b"*", b"0", b"'", b"%4", b"\xe9", b"filename"])))
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"a", b";", b"=", b'"', b"\\", b"(", b")", b" ", b"*", b"0", b"'", b"%4", b"\xe9", b"filename"]
+        )
+    )
+)
 def test_any_tokens_are_a_field(tokens: list[bytes]) -> None:
     decode_parameters(read_value(b"".join(tokens)).parameters)
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.message.spans import spans_are_nested
 
 from carepost.message.compose import Attachment, compose
 from carepost.message.model import Message
@@ -11,8 +12,6 @@ from carepost.message.parse import ParseLimits, parse
 from carepost.message.second_reading import disagreements, second_reading
 from carepost.message.summary import decode, encode, summarise
 from carepost.message.words import search_text
-
-from .test_tree import spans_are_nested
 
 PIECES = [
     b"\r\n", b"\n", b"\r", b" ", b"\t", b"--b", b"--b--", b"--c", b"--bb", b"\r\n\r\n", b"Content-Type: ", b"multipart/mixed", b"multipart/digest",
@@ -62,9 +61,14 @@ BODY = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0
     WORDS,
     BODY,
     st.none() | BODY,
-    st.lists(st.tuples(WORDS, st.sampled_from(["application/pdf", "text/plain", "image/png"]), st.binary(max_size=200)), max_size=3),
+    st.lists(
+        st.tuples(WORDS, st.sampled_from(["application/pdf", "text/plain", "image/png"]), st.binary(max_size=200)),
+        max_size=3,
+    ),
 )
-def test_what_was_composed_is_read_again(subject: str, text: str, html: str | None, files: list[tuple[str, str, bytes]]) -> None:
+def test_what_was_composed_is_read_again(
+    subject: str, text: str, html: str | None, files: list[tuple[str, str, bytes]]
+) -> None:
     raw = compose(
         "Dr Shah <a.shah@riverside.example>",
         ["ward7@trust.example"],

@@ -1,8 +1,9 @@
 """The tree of parts: RFC 2046's rules, offsets, section numbers."""
 
 import pytest
+from tests.unit.message.spans import spans_are_nested
 
-from carepost.message.model import Defect, Message, Part
+from carepost.message.model import Defect
 from carepost.message.parse import ParseLimits, parse
 
 HEAD = b"From: a@a.example\r\nMIME-Version: 1.0\r\n"
@@ -82,11 +83,17 @@ def test_the_boundary_may_be_the_very_first_line_of_the_body_or_of_a_nested_one(
 
 @pytest.mark.parametrize(("outer", "inner"), [(b"b", b"bb"), (b"bb", b"b"), (b"b", b"b-"), (b"b", b"b--")])
 def test_a_boundary_that_begins_another_does_not_split_it(outer: bytes, inner: bytes) -> None:
-    raw = b"Content-Type: multipart/mixed; boundary=%s\n\n--%s\nContent-Type: multipart/mixed; boundary=%s\n\n" % (outer, outer, inner)
+    raw = b"Content-Type: multipart/mixed; boundary=%s\n\n--%s\nContent-Type: multipart/mixed; boundary=%s\n\n" % (
+        outer,
+        outer,
+        inner,
+    )
     raw += b"--%s\n\none\n--%s\n\ntwo\n--%s--\n--%s\n\nthree\n--%s--\n" % (inner, inner, inner, outer, outer)
     message = parse(raw)
     leaves = [(path, message.body_bytes(part)) for path, part in message.leaves()]
-    if inner == b"b--":  # its line is also the outer one's closing line: RFC 2046 leaves no other reading than one of two
+    if (
+        inner == b"b--"
+    ):  # its line is also the outer one's closing line: RFC 2046 leaves no other reading than one of two
         assert leaves[0] == ("1.1", b"one")
     else:
         assert leaves == [("1.1", b"one"), ("1.2", b"two"), ("2", b"three")]
@@ -109,9 +116,15 @@ def test_a_digests_parts_are_messages_by_default() -> None:
 
 
 def test_a_boundary_inside_a_parts_header_ends_the_header() -> None:
-    raw = HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n--b\r\n\r\nx\r\n--b--\r\n"
+    raw = (
+        HEAD
+        + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: text/html\r\n--b\r\n\r\nx\r\n--b--\r\n"
+    )
     message = parse(raw)
-    assert [(part.media_type, message.body_bytes(part)) for _, part in message.leaves()] == [("text/html", b""), ("text/plain", b"x")]
+    assert [(part.media_type, message.body_bytes(part)) for _, part in message.leaves()] == [
+        ("text/html", b""),
+        ("text/plain", b"x"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +160,11 @@ def test_a_multipart_without_parts_is_text_to_read() -> None:
 def test_limits_are_settings() -> None:
     message = parse(FORWARD, ParseLimits(depth=1))
     assert Defect.TOO_DEEP in message.defects
-    assert [part.media_type for _, part in message.leaves()] == ["text/plain", "application/octet-stream", "application/octet-stream"]
+    assert [part.media_type for _, part in message.leaves()] == [
+        "text/plain",
+        "application/octet-stream",
+        "application/octet-stream",
+    ]
     assert Defect.TOO_MANY_PARTS in parse(FORWARD, ParseLimits(parts=3)).defects
     assert Defect.TOO_MANY_HEADERS in parse(FORWARD, ParseLimits(headers=1)).defects
 
@@ -200,26 +217,6 @@ def test_raw_eight_bit_headers_are_reported_unless_utf8() -> None:
 )
 def test_what_is_to_be_opened_is_told_from_what_is_to_be_read(fields: bytes, is_attachment: bool) -> None:
     assert parse(fields + b"\r\n\r\nx").root.is_attachment() is is_attachment
-
-
-def spans_are_nested(message: Message) -> bool:
-    """Every span lies within its parent's, and siblings don't overlap."""
-    stack: list[tuple[Part, int, int]] = [(message.root, 0, len(message.raw))]
-    while stack:
-        part, low, high = stack.pop()
-        if not low <= part.header.start <= part.header.end == part.body.start <= part.body.end <= high:
-            return False
-        at = part.header.start
-        for header in part.headers:
-            if not at == header.span.start <= header.value.start <= header.value.end <= header.span.end <= part.header.end:
-                return False
-            at = header.span.end
-        below = part.children if part.message is None else (part.message,)
-        at = part.body.start
-        for child in below:
-            stack.append((child, at, part.body.end))
-            at = child.body.end
-    return True
 
 
 def test_spans_of_a_forwarded_message_are_nested() -> None:
