@@ -9,6 +9,7 @@ Promises
 network is `carepost.infra.dns`.
 """
 
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -19,6 +20,7 @@ from carepost.base.errors import NotPossible, TryLater
 IpAddress = IPv4Address | IPv6Address
 Record = TypeVar("Record")
 
+_ASKED_KEPT = 1_000  # the demo's world answers for days; a test counts dozens
 CNAME_STEPS_MAX = 8  # A chain longer than this is a mistake or an attack; BIND stops at 16, Unbound at 11.
 
 
@@ -68,7 +70,6 @@ class FakeResolver:
     `txt` values are records; a record that is itself a list stands for the strings of one record, which are joined.
     `fails` names what raises ResolverTrouble: a name (or an address, for PTR), or a pair such as ("txt", name).
     `dnssec` names whose answers are validated. A name exists if it, or anything below it, has a record (RFC 8020).
-    `asked` lists the questions, so that a test can count them.
     """
 
     def __init__(
@@ -95,7 +96,12 @@ class FakeResolver:
         self._fails = {normal_name(f) if isinstance(f, str) else (f[0], normal_name(f[1])) for f in fails}
         self._dnssec = {normal_name(name) for name in dnssec}
         self._names = self._existing_names()
-        self.asked: list[tuple[str, str]] = []
+        self._asked: deque[tuple[str, str]] = deque(maxlen=_ASKED_KEPT)
+
+    @property
+    def asked(self) -> list[tuple[str, str]]:
+        """The latest questions, the oldest first: kind and name."""
+        return list(self._asked)
 
     async def txt(self, name: str) -> Answer[bytes]:
         return self._look_up("txt", name, self._txt)
@@ -110,7 +116,7 @@ class FakeResolver:
         return self._look_up("mx", name, self._mx)
 
     async def ptr(self, ip: IpAddress) -> Answer[str]:
-        self.asked.append(("ptr", str(ip)))
+        self._asked.append(("ptr", str(ip)))
         if str(ip) in self._fails or ("ptr", str(ip)) in self._fails:
             raise ResolverTrouble("That name could not be looked up.", name=str(ip))
         if ip not in self._ptr:
@@ -127,7 +133,7 @@ class FakeResolver:
 
     def _look_up(self, kind: str, name: str, table: Mapping[str, tuple[Record, ...]]) -> Answer[Record]:
         name = normal_name(name)
-        self.asked.append((kind, name))
+        self._asked.append((kind, name))
         for _ in range(CNAME_STEPS_MAX):
             if name in self._fails or (kind, name) in self._fails:
                 raise ResolverTrouble("That name could not be looked up.", name=name)
