@@ -25,7 +25,7 @@ from carepost.gateway.decide import Ruling
 from carepost.gateway.examine import IN_LINE_BYTES
 from carepost.gateway.model import Disposition, Examination, Finding
 from carepost.gateway.stored import JUNKED, WARNED, stored_message
-from carepost.gateway.verdict import details_for, held_key_aad, seal_details
+from carepost.gateway.verdict import SearchBy, details_for, findable, held_key_aad, seal_details
 from carepost.infra import vault
 from carepost.infra.db import Database, Transaction
 from carepost.infra.vault import EdgeKey
@@ -164,9 +164,10 @@ class CarryOut:
             message_id=message.message_id,
         )
         senders = [*authors, *([str(envelope.reverse_path)] if envelope.reverse_path else [])]
-        tokens = [("sender", sender.lower()) for sender in senders]
-        tokens += [("recipient", one.recipient.address.key) for one in share.dispositions]
-        tokens += [("message-id", message.message_id)] if message.message_id else []
+        known = [(SearchBy.SENDER, sender) for sender in senders]
+        known += [(SearchBy.RECIPIENT, one.recipient.address.key) for one in share.dispositions]
+        known += [(SearchBy.MESSAGE_ID, message.message_id)] if message.message_id else []
+        tokens = dict.fromkeys((by.value, findable(by, value)) for by, value in known)
         await repo.insert_verdict(
             tx,
             organisation,
@@ -177,7 +178,7 @@ class CarryOut:
             size=len(examination.raw),
             codes=sorted({finding.code for finding in share.findings}),
             details=seal_details(details, public=public, organisation=organisation, trace=envelope.trace),
-            tokens=[(kind, self.edge.token(organisation, kind, value)) for kind, value in dict.fromkeys(tokens)],
+            tokens=[(kind, self.edge.token(organisation, kind, value)) for kind, value in tokens],
         )
 
 

@@ -81,6 +81,11 @@ DELETE FROM verdict
           WHERE held.organisation_id = verdict.organisation_id AND held.trace = verdict.trace AND held.state = 'held'
        );
 
+-- forget_held --
+-- Remove what quarantine remembers of messages that were settled long ago.
+DELETE FROM held_message
+ WHERE organisation_id = %(organisation)s AND state <> 'held' AND settled_at < %(before)s;
+
 -- held_page --
 -- What waits in quarantine, newest first, with the sealed details of its verdict.
 SELECT held.id, held.trace, held.size, held.held_at, held.expires_at, held.risk, held.card, held.card_version,

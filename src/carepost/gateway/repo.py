@@ -128,6 +128,10 @@ async def forget_verdicts(tx: Transaction, organisation: OrganisationId, *, befo
     return await tx.run(SQL["forget_verdicts"], {"organisation": organisation, "before": before})
 
 
+async def forget_held(tx: Transaction, organisation: OrganisationId, *, before: datetime) -> int:
+    return await tx.run(SQL["forget_held"], {"organisation": organisation, "before": before})
+
+
 async def held_page(
     tx: Transaction, organisation: OrganisationId, *, before_at: datetime, before_id: int, limit: int
 ) -> list[HeldRow]:

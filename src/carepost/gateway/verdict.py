@@ -7,6 +7,7 @@ Promises
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import StrEnum
 
 import msgspec
 
@@ -17,6 +18,20 @@ from carepost.infra import vault
 
 _CONTEXT = "verdict details"
 FINDINGS_KEPT = 100
+
+
+class SearchBy(StrEnum):
+    """What a message can be found by besides its reference."""
+
+    SENDER = "sender"
+    RECIPIENT = "recipient"
+    MESSAGE_ID = "message-id"
+
+
+def findable(by: SearchBy, value: str) -> str:
+    """The form that tokens are made of: addresses in lower case, a Message-ID without its brackets."""
+    value = value.strip().strip("<>")
+    return value if by is SearchBy.MESSAGE_ID else value.lower()
 
 
 class KeptFinding(msgspec.Struct, frozen=True, array_like=True):

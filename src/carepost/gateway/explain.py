@@ -1,0 +1,155 @@
+"""A verdict in plain words: what happened, why, and what to do next. Used by `carepost why` and by the pages. PURE.
+
+Promises
+    Says what was decided then, by the card as it was then: when the card has changed since, it says so.
+    Names no mechanism that is not in the verdict; invents nothing.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from carepost.gateway.verdict import KeptFinding, KeptRecipient, Record
+from carepost.policy.actions import Action
+from carepost.policy.card import Card, Deck
+from carepost.policy.english import sentence
+from carepost.policy.inbound import InboundFacts
+
+_DONE = {
+    Action.DELIVER: "was delivered",
+    Action.WARN: "was delivered with a warning",
+    Action.JUNK: "was put into the junk folder",
+    Action.HOLD: "was held in quarantine",
+    Action.REFUSE: "was refused; the sender's mail server was told at once",
+}
+_NEXT = {
+    Action.DELIVER: "Nothing needs to be done.",
+    Action.WARN: "Nothing needs to be done. The reader sees the warning beside the message.",
+    Action.JUNK: "If it is wanted, move it out of the junk folder; in a shared mailbox it is shown among the work.",
+    Action.HOLD: "A local administrator can look at it in quarantine and release or delete it, giving a reason.",
+    Action.REFUSE: "It cannot be fetched back. If it is wanted, ask the sender to put right what the card names.",
+}
+_FACTS = {
+    "malware_found": "whether it holds malware",
+    "scanned_completely": "whether all of it was scanned",
+    "has_program": "whether a program is attached",
+    "has_macros": "whether a document with macros is attached",
+    "has_active_document": "whether a document that acts by itself is attached",
+    "has_locked_archive": "whether a locked archive or document is attached",
+    "has_unreadable_archive": "whether an archive that cannot be read is attached",
+    "hides_file_type": "whether an attached file hides what it is",
+    "readings_disagree": "whether all programs read it alike",
+    "is_broken": "whether it can be read safely",
+    "is_in_pieces": "whether it is whole",
+    "went_round": "whether it has been going round in a circle",
+    "from_outside": "whether it comes from outside",
+    "sender_unclear": "who it is from",
+    "claims_our_domain": "whether it bears one of our own addresses",
+    "sender_proved": "whether the sender's address is genuine",
+    "dmarc": "what the sender's domain says about it",
+    "domain_asks_for": "what the sender's domain asks us to do",
+    "trusted_forwarder": "whether a forwarder that we trust vouches for it",
+    "sender_secure": "whether the sender is on the register of secure domains",
+    "looks_like_colleague": "whether the sender looks like a colleague",
+    "looks_like_known_domain": "whether the sender's domain looks like one we know",
+    "looks_like_phishing": "whether it is phishing",
+    "looks_like_spam": "whether it is spam",
+    "recipient_shared": "whether it is for a shared mailbox",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """What became of the copies that were treated alike."""
+
+    recipients: tuple[str, ...]
+    happened: str
+    because: tuple[str, ...]
+    next: str
+    card: str | None
+    card_version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    headline: str
+    copies: tuple[Copy, ...]
+    seen: tuple[KeptFinding, ...]  # the gravest first
+    arrived: str
+
+    def lines(self) -> list[str]:
+        """As text, for the command line."""
+        lines = [self.headline, self.arrived]
+        for copy in self.copies:
+            lines += ["", f"For {', '.join(copy.recipients)}: it {copy.happened}."]
+            lines += [f"  {reason}" for reason in copy.because]
+            lines += [f"  {copy.next}"]
+        if self.seen:
+            lines += ["", "What was seen:"]
+            lines += [f"  - {found.says} [{found.code}]" for found in self.seen]
+        return lines
+
+
+def explain(record: Record, deck: Deck[InboundFacts]) -> Explanation:
+    """The whole story of one message, as far as one organisation may know it."""
+    details = record.details
+    sender = ", ".join(details.authors) or "nobody in particular"
+    groups: dict[tuple[str, str, str | None, str | None, bool, tuple[str, ...]], list[KeptRecipient]] = {}
+    for one in details.recipients:
+        key = (one.decided, one.action, one.card, one.card_version, one.unsure, one.missing)
+        groups.setdefault(key, []).append(one)
+    copies = tuple(_copy(recipients, deck) for recipients in groups.values())
+    happened = " and ".join(dict.fromkeys(copy.happened for copy in copies)) or "was for nobody here"
+    seen = tuple(sorted((found for found in details.findings if found.weight > 0), key=lambda found: -found.weight))
+    return Explanation(
+        headline=f"A message from {sender} {happened}.", copies=copies, seen=seen, arrived=_arrival(record)
+    )
+
+
+def _copy(alike: list[KeptRecipient], deck: Deck[InboundFacts]) -> Copy:
+    first = alike[0]
+    action = Action(first.action)
+    return Copy(
+        recipients=tuple(one.address for one in alike),
+        happened=_DONE[action],
+        because=tuple(_reasons(first, deck)),
+        next=_NEXT[action],
+        card=first.card,
+        card_version=first.card_version,
+    )
+
+
+def _reasons(one: KeptRecipient, deck: Deck[InboundFacts]) -> Iterable[str]:
+    if one.card is None:
+        yield "No card applied, and then a message is delivered."
+        return
+    card = deck.card(one.card)
+    if card is None:
+        yield f"The card “{one.card}” (version {one.card_version}) said so. It is no longer among the cards."
+        return
+    if one.unsure:
+        unknown = ", ".join(_FACTS.get(name, name) for name in one.missing) or "what the card asks"
+        yield f"The card “{card.title}” could not be judged, because it could not be found out {unknown}."
+        yield "What is not known is held, never let through."
+    else:
+        yield f"The card “{card.title}” says: {sentence(card)}"
+    yield f"Its reason: {card.because.strip()}"
+    if one.decided != one.action:
+        yield "The card would refuse it, but others were to have it, and a sender can only be told yes or no for all."
+    yield _version(one, card)
+
+
+def _version(one: KeptRecipient, card: Card[InboundFacts]) -> str:
+    if card.version == one.card_version:
+        return f"Card {card.name}, version {card.version}, owned by: {card.owner}."
+    return (
+        f"Card {card.name}, version {one.card_version}. The card has been changed since (now version {card.version}), "
+        f"so its wording then may have been another."
+    )
+
+
+def _arrival(record: Record) -> str:
+    details = record.details
+    secured = f"over {details.tls}" if details.tls else "without encryption"
+    at = record.at.strftime("%d %B %Y at %H:%M:%S UTC").lstrip("0")
+    door = {"smtp": "from", "lmtp": "by the mail server in front, from"}.get(record.door, "from")
+    return f"It came on {at} {door} {details.client} ({secured}). Reference {record.trace}."
