@@ -11,10 +11,12 @@ Nothing here reaches the network: sockets connect to this machine only.
 """
 
 import asyncio
+import io
 import itertools
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ import pytest
 from psycopg import sql
 
 from carepost.infra.db import Database
+from carepost.infra.log import configure
 from carepost.infra.migrate import bootstrap, migrate
 from carepost.infra.postgres import EmbeddedPostgres
 from carepost.infra.postgres_config import EmbeddedPolicy
@@ -87,6 +90,22 @@ def run_apart(coroutine: Coroutine[Any, Any, Result]) -> Result:
     finally:
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+class _WhereTestsPrint(io.TextIOBase):
+    """Standard output of the moment: pytest shows it with the test that failed."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def strict_logs() -> None:
+    """A log line with content in it fails the test that wrote it."""
+    configure(style="text", level="debug", stream=_WhereTestsPrint(), strict=True, libraries=False)
 
 
 @pytest.fixture(scope="session")

@@ -118,6 +118,62 @@ def test_the_program_is_neither_owner_nor_exempt(catalogue: psycopg.Connection) 
     assert memberships == []
 
 
+# What the role that faces strangers may read of the bytes we keep: public halves of keys, and fingerprints.
+RELAY_READS_BYTES = {
+    "audit_head.hash": "the chain's head, to append to it",
+    "mailbox.intake_public": "what it seals to",
+    "keystore.organisation_key.intake_public": "what it seals to",
+}
+RELAY_READS_NOTHING_OF = {
+    "person",
+    "credential",
+    "past_password",
+    "totp_factor",
+    "session",
+    "sign_in_ticket",
+    "app_password",
+    "known_device",
+    "object",
+    "search_segment",
+    "keystore.object_key",
+    "keystore.mailbox_key",
+    "audit_event",
+}
+
+
+def test_the_role_that_faces_strangers_can_read_no_key_no_mail_and_no_secret(catalogue: psycopg.Connection) -> None:
+    readable = catalogue.execute(
+        """
+        SELECT c.oid::regclass::text, a.attname, format_type(a.atttypid, NULL)
+          FROM pg_attribute AS a
+          JOIN pg_class AS c ON c.oid = a.attrelid
+          JOIN pg_namespace AS n ON n.oid = c.relnamespace
+         WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relkind IN ('r', 'p', 'v')
+           AND a.attnum > 0 AND NOT a.attisdropped
+           AND has_column_privilege('carepost_relay', c.oid, a.attnum, 'SELECT')
+        """
+    ).fetchall()
+    assert {
+        f"{table}.{column}" for table, column, kind in readable if kind == "bytea"
+    } - RELAY_READS_BYTES.keys() == set()
+    assert {table for table, _, _ in readable} & RELAY_READS_NOTHING_OF == set()
+    existing = {row[0] for row in catalogue.execute("SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r'")}
+    assert RELAY_READS_NOTHING_OF - existing == set(), "a table that has another name now"
+
+
+def test_nobody_can_change_or_delete_what_was_recorded(catalogue: psycopg.Connection) -> None:
+    """A1, by grant."""
+    able = catalogue.execute(
+        """
+        SELECT role, privilege
+          FROM unnest(ARRAY['carepost_app', 'carepost_relay']) AS role,
+               unnest(ARRAY['UPDATE', 'DELETE', 'TRUNCATE', 'TRIGGER']) AS privilege
+         WHERE has_table_privilege(role, 'audit_event', privilege)
+        """
+    ).fetchall()
+    assert able == []
+
+
 def test_nothing_is_granted_to_everybody(catalogue: psycopg.Connection) -> None:
     public = catalogue.execute(
         "SELECT c.oid::regclass::text FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace, aclexplode(c.relacl) AS g "

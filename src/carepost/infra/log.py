@@ -84,8 +84,9 @@ def configure(
     stream: TextIO | None = None,
     clock: Clock | None = None,
     strict: bool = False,
+    libraries: bool = True,
 ) -> None:
-    """Once, at start, before the first line. Other people's libraries are caught too, and treated the same."""
+    """Once, at start, before the first line. With `libraries`, other people's are caught too, and treated the same."""
     stream = stream or sys.stderr
     readable = style == "text" or (style == "auto" and stream.isatty())
     number = getattr(logging, level.upper())
@@ -102,6 +103,8 @@ def configure(
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
+    if not libraries:
+        return
     root = logging.getLogger()
     root.handlers[:] = [_FromLibraries()]
     root.setLevel(max(number, logging.WARNING))

@@ -21,13 +21,19 @@ class Colour(StrEnum):
     RED = "red"
 
 
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     root, handlers, level = logging.getLogger(), logging.getLogger().handlers[:], logging.getLogger().level
     configure(style="json", stream=stream, clock=FixedClock(datetime(2026, 11, 22, 9, tzinfo=UTC)), level="debug")
     yield stream
-    structlog.reset_defaults()
     root.handlers[:], root.level = handlers, level
 
 
@@ -123,22 +129,16 @@ def test_what_libraries_say_goes_the_same_way_without_their_arguments(lines: io.
 def test_in_strict_mode_a_refused_field_is_an_error() -> None:
     stream = io.StringIO()
     configure(style="json", stream=stream, strict=True)
-    try:
-        log = get_logger("test")
-        for fields in ({"subject": "x"}, {"value": b"x"}, {"value": object()}):
-            with pytest.raises(LogRefused):
-                log.info("something", **fields)
-        log.info("fine", value=Private("x"), number=1)
-        assert "fine" in stream.getvalue()
-    finally:
-        structlog.reset_defaults()
+    log = get_logger("test")
+    for fields in ({"subject": "x"}, {"value": b"x"}, {"value": object()}):
+        with pytest.raises(LogRefused):
+            log.info("something", **fields)
+    log.info("fine", value=Private("x"), number=1)
+    assert "fine" in stream.getvalue()
 
 
 def test_on_a_terminal_lines_are_for_people() -> None:
     stream = io.StringIO()
     configure(style="text", stream=stream, clock=FixedClock(datetime(2026, 11, 22, 9, tzinfo=UTC)))
-    try:
-        get_logger("smtp").info("message accepted", trace="ABC")
-        assert stream.getvalue() == "09:00:00.000 info    smtp: message accepted trace=ABC\n"
-    finally:
-        structlog.reset_defaults()
+    get_logger("smtp").info("message accepted", trace="ABC")
+    assert stream.getvalue() == "09:00:00.000 info    smtp: message accepted trace=ABC\n"
