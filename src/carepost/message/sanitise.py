@@ -7,8 +7,8 @@ Promises
     What a reader should know (pictures withheld, a link that says one place and leads to another) is data beside it.
 
 A sanitiser alone is not the control: what comes out is served only from the content origin, under a policy of
-`sandbox; default-src 'none'` (security.md 2.3). The order: `sanitise_tags` bounds, nh3 cleans, this decides on
-attributes while it does so.
+`sandbox; default-src 'none'` (security.md 2.3). The order: `sanitise_tags` bounds and nests, `_Cleaning` decides on
+every attribute, nh3 parses, cleans and writes.
 """
 
 from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ class SanitiseLimits:
     depth_max: int = 256  # Open elements. Deep layouts of nested tables reach about 60.
     tags_max: int = 60_000  # Start tags, and character references: a browser takes seconds to lay out more.
     styles_max: int = 1_000  # Different style attributes; each costs 0.15 ms to read. Newsletters have about 100.
-    words_max: int = 500_000  # Characters looked at when only the words are shown.
+    words_max: int = 200_000  # Characters looked at when only the words are shown.
     findings_max: int = 20  # Sentences shown to a reader; more would not be read.
 
 
@@ -58,12 +58,12 @@ ImageAddress = Callable[[str], str | None]
 _SIZED = {"width", "height", "align", "valign", "bgcolor"}
 _ATTRIBUTES: Mapping[str, set[str]] = {
     "*": {"style", "dir", "lang", "title"},
-    "a": {"href", "name"},
+    "a": {"href", "name", "target"},
     "img": {"src", "alt", "width", "height", "border", "align"},
-    "table": {*_SIZED, "border", "cellpadding", "cellspacing", "background"},
+    "table": {*_SIZED, "border", "cellpadding", "cellspacing"},
     "tr": _SIZED,
-    "td": {*_SIZED, "colspan", "rowspan", "nowrap", "background"},
-    "th": {*_SIZED, "colspan", "rowspan", "nowrap", "scope", "background"},
+    "td": {*_SIZED, "colspan", "rowspan", "nowrap"},
+    "th": {*_SIZED, "colspan", "rowspan", "nowrap", "scope"},
     "col": {"span", "width", "align"},
     "colgroup": {"span", "width", "align"},
     "font": {"color", "face", "size"},
@@ -101,24 +101,23 @@ def safe_html(html: str, *, image_at: ImageAddress = no_images, limits: Sanitise
             "body-too-long",
             "This message is too long to show as it was laid out. Its words are below.",
         )
+    cleaning = _Cleaning(image_at, limits.styles_max)
     try:
-        bounded = balanced(html, depth_max=limits.depth_max, tags_max=limits.tags_max)
+        bounded = balanced(html, depth_max=limits.depth_max, tags_max=limits.tags_max, decide=cleaning.decide)
     except TooDeep:
         return _words_alone(
             html[: limits.words_max],
             "body-too-deep",
             "This message is built in a way no ordinary program writes. Its words are below.",
         )
-    cleaning = _Cleaning(image_at, limits.styles_max)
     clean = nh3.clean(
         bounded,
         tags=set(TAGS),
         clean_content_tags=set(),
         attributes={tag: set(names) for tag, names in _ATTRIBUTES.items()},
-        attribute_filter=cleaning.attribute,
+        attribute_filter=cleaning.confirm,
         url_schemes={"http", "https", "mailto", "cid", "data"},
         link_rel="noopener noreferrer nofollow",
-        set_tag_attribute_values={"a": {"target": "_blank"}},
         strip_comments=True,
     )
     findings = _findings(clean, cleaning, limits.findings_max)
@@ -127,14 +126,16 @@ def safe_html(html: str, *, image_at: ImageAddress = no_images, limits: Sanitise
 
 @dataclass(slots=True)
 class _Cleaning:
-    """Decides on each attribute while nh3 walks the tree; counts what was withheld."""
+    """Decides on each attribute before the sanitiser sees it, counts what was withheld, and confirms what comes out."""
 
     image_at: ImageAddress
     styles_max: int
     remote_images: int = 0
     _styles: dict[str, str] = field(default_factory=dict)
+    _written: set[str] = field(default_factory=set)
+    _images: set[str] = field(default_factory=set)
 
-    def attribute(self, _tag: str, name: str, value: str) -> str | None:
+    def decide(self, name: str, value: str) -> str | None:
         match name:
             case "href":
                 return safe_link(value)
@@ -149,16 +150,34 @@ class _Cleaning:
             case _:
                 return value[:_PLAIN_ATTRIBUTE_MAX]
 
+    def confirm(self, _tag: str, name: str, value: str) -> str | None:
+        """The sanitiser's own look at each attribute: nothing passes that `decide` would not have written."""
+        match name:
+            case "href":
+                return safe_link(value)
+            case "src":
+                return value if value in self._images else None
+            case "target":
+                return "_blank"
+            case "style":
+                return value if value in self._written else safe_style(value) or None
+            case _:
+                return value
+
     def _style(self, value: str) -> str | None:
         if value not in self._styles:
             if len(self._styles) >= self.styles_max:
                 return None
             self._styles[value] = safe_style(value)
+            self._written.add(self._styles[value])
         return self._styles[value] or None
 
     def _image(self, value: str) -> str | None:
         if inside := content_id(value):
-            return self.image_at(inside)
+            address = self.image_at(inside)
+            if address is not None:
+                self._images.add(address)
+            return address
         # A remote picture tells its sender who read the letter, when and where. It is counted and not fetched.
         self.remote_images += is_remote(value)
         return None

@@ -7,11 +7,11 @@ Promises
     comments, scripts, styles, forms and foreign content (svg, math) are gone with all they hold.
     TooDeep is raised for what a person could not have written; the caller then shows the words alone.
 
-This is not the sanitiser: the values of attributes pass untouched. It gives the sanitiser something it can bear.
+This is not the sanitiser: it gives the sanitiser something it can bear, and that it need not change.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from html import escape, unescape
 
@@ -69,7 +69,15 @@ _TAG = re.compile(
     + r")*+)>"
 )
 _ATTRIBUTES = re.compile(r"(?=[^\s/>])" + _ATTRIBUTE)
+_MARKUP_START = re.compile(r"<(?=[A-Za-z/!?])")
 _NAME_START = re.compile(r"</?[A-Za-z]")
+
+
+# Links open in a window of their own; written here, since nh3 adds attributes in no fixed order.
+_ALWAYS = {"a": ' target="_blank"'}
+
+
+Decide = Callable[[str, str], str | None]
 
 
 class TooDeep(Exception):
@@ -82,6 +90,7 @@ class _Balance:
 
     depth_max: int
     tags_max: int
+    decide: Decide
     out: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
@@ -94,7 +103,7 @@ class _Balance:
             self._close_any({"p"}, _WALLS)
         if closes := _CLOSES.get(name):
             self._close_any(*closes)
-        self.out.append(f"<{name}{_written(attributes)}>" if attributes else f"<{name}>")
+        self.out.append(f"<{name}{_written(attributes, self.decide)}{_ALWAYS.get(name, '')}>")
         if name in _VOID:
             return
         self.open.append(name)
@@ -104,7 +113,7 @@ class _Balance:
 
     def text(self, written: str) -> None:
         # Written anew, so that an ampersand that begins nothing costs the sanitiser nothing (2 MB of them: 52 s).
-        self.marks += written.count("&") + (written == "<")
+        self.marks += written.count("&") + written.count("<")
         if self.marks > self.tags_max:
             raise TooDeep
         self.out.append(escape(unescape(written), quote=False) if "&" in written or "<" in written else written)
@@ -138,9 +147,12 @@ class _Balance:
         self.out.append(f"</{name}>")
 
 
-def balanced(html: str, *, depth_max: int, tags_max: int) -> str:
-    """Only tags of the list, nested as written where that is possible. Raise TooDeep over a limit."""
-    balance = _Balance(depth_max, tags_max)
+def balanced(html: str, *, depth_max: int, tags_max: int, decide: Decide) -> str:
+    """Only tags of the list, nested as written where that is possible. Raise TooDeep over a limit.
+
+    `decide` is asked for the value of each attribute of the list, and answers None to leave it out.
+    """
+    balance = _Balance(depth_max, tags_max, decide)
     for kind, name, rest in _tokens(html):
         if kind == "text":
             balance.text(rest)
@@ -152,7 +164,7 @@ def balanced(html: str, *, depth_max: int, tags_max: int) -> str:
     return balance.finish()
 
 
-def _written(attributes: str) -> str:
+def _written(attributes: str, decide: Decide) -> str:
     """The attributes that a message may have, in one way of writing: the sanitiser reads what we read."""
     kept: dict[str, str] = {}
     for match in _ATTRIBUTES.finditer(attributes):
@@ -160,8 +172,9 @@ def _written(attributes: str) -> str:
         if name in ATTRIBUTES:
             value = match["double"] or match["single"] or match["bare"] or ""
             # HTML §13.2.5.33: of two attributes of one name the first counts.
-            kept.setdefault(name, value.replace('"', "&quot;").replace("<", "&lt;"))
-    return "".join(f' {name}="{value}"' for name, value in kept.items())
+            kept.setdefault(name, value)
+    decided = ((name, decide(name, unescape(value))) for name, value in kept.items())
+    return "".join(f' {name}="{escape(value)}"' for name, value in decided if value is not None)
 
 
 def words_of(html: str) -> str:
@@ -188,9 +201,10 @@ def _tokens(html: str) -> Iterator[tuple[str, str, str]]:
     at, length = 0, len(html)
     lowered = _Lazily(html)
     while at < length:
-        opening = html.find("<", at)
-        if opening < 0:
+        found = _MARKUP_START.search(html, at)
+        if found is None:
             break
+        opening = found.start()
         if opening > at:
             yield "text", "", html[at:opening]
         if match := _TAG.match(html, opening):
@@ -204,12 +218,9 @@ def _tokens(html: str) -> Iterator[tuple[str, str, str]]:
             return  # A tag that never ends swallows the rest, as in a browser.
         elif html.startswith("<!--", opening):
             at = _after_comment(html, opening)
-        elif html.startswith(("<!", "<?", "</"), opening):
+        else:  # what browsers call a bogus comment: `<!`, `<?`, `</` and no name
             end = html.find(">", opening)
             at = length if end < 0 else end + 1
-        else:
-            yield "text", "", "<"
-            at = opening + 1
     if at < length:
         yield "text", "", html[at:]
 

@@ -20,7 +20,7 @@ _TRAILING = ".,;:!?)]}’”»"
 
 def text_as_html(text: str) -> str:
     """The text as HTML lines; quoted lines (RFC 3676 §4.5) in `<span class="quoted">`."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = text.replace("\x00", "\ufffd").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     return "\n".join(_line(line) for line in lines)
 
 
