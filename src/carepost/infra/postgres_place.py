@@ -81,12 +81,14 @@ def reachable_binaries(binaries: Binaries, owner: Owner) -> Binaries:
     """The same programs, copied under /var/lib/carepost when the server's user can't run them where they are."""
     if not owner.lent or _can_run(binaries.folder, owner):
         return binaries
+    installation = binaries.folder.parent
     copy = SYSTEM_STATE / f"postgres-{binaries.version}"
-    if not _can_run(copy / "bin", owner):
-        _copy_installation(binaries.folder.parent, copy)
-    if not _can_run(copy / "bin", owner):
+    programs = copy / installation.parent.name / installation.name / "bin"
+    if not _can_run(programs, owner):
+        _copy_installation(installation, copy)
+    if not _can_run(programs, owner):
         raise NotPossible(f"User {owner.name} cannot run PostgreSQL from {copy}. Is /var mounted noexec?")
-    return Binaries(copy / "bin", binaries.major, binaries.version)
+    return Binaries(programs, binaries.major, binaries.version)
 
 
 def own_folder(folder: Path, owner: Owner) -> None:
@@ -176,11 +178,23 @@ def _probe(command: list[str], owner: Owner) -> bool:
 def _copy_installation(source: Path, target: Path) -> None:
     SYSTEM_STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=SYSTEM_STATE))
+    # The layout of the wheel is kept: its programs look for libpq three folders up, in `<package>.libs`.
+    package = source.parent
     for part in ("bin", "lib", "share"):
-        shutil.copytree(source / part, fresh / part, symlinks=True)
-    fresh.chmod(0o755)
+        shutil.copytree(source / part, fresh / package.name / source.name / part, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, fresh / libraries.name, symlinks=True)
+    _let_everybody_read(fresh)
     shutil.rmtree(target, ignore_errors=True)
     fresh.rename(target)
+
+
+def _let_everybody_read(root: Path) -> None:
+    """It is published software; the umask under which it was installed or copied must not hide it."""
+    for path in (root, *root.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
 
 
 def _socket_folder(base: Path, owner: Owner, known: str | None) -> Path:

