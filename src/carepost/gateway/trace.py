@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import msgspec
+
 from carepost.audit.events_mail import TraceRead, WhyRead
 from carepost.audit.model import Actor
 from carepost.audit.record import AuditTrail
 from carepost.base.clock import Clock
-from carepost.base.ids import OrganisationId, TraceId
-from carepost.directory.access import OnOrganisation, Verb
+from carepost.base.ids import MailboxId, OrganisationId, TraceId
+from carepost.directory.access import OnMailbox, OnOrganisation, Verb
 from carepost.directory.service import Directory
 from carepost.gateway import repo
 from carepost.gateway.verdict import Record, SearchBy, details_aad, findable, read_details
@@ -88,6 +90,23 @@ class MessageTrace:
             record = await self._opened(tx, organisation, row)
             await self.audit.record(tx, actor, WhyRead(trace=TraceId(record.trace)))
         return record
+
+    async def for_reader(
+        self, actor: Actor, organisation: OrganisationId, mailbox: MailboxId, trace: TraceId
+    ) -> Record | None:
+        """The verdict on a message that came into this mailbox, for whoever may read the mailbox: its copies alone.
+
+        Raises NotAllowed.
+        """
+        await self.directory.require(actor, Verb.MAILBOX_READ, OnMailbox(mailbox, organisation))
+        async with self.db.transaction(organisation) as tx:
+            row = await repo.verdict(tx, organisation, trace)
+            record = await self._opened(tx, organisation, row) if row is not None else None
+            theirs = tuple(one for one in record.details.recipients if one.mailbox == mailbox) if record else ()
+            if record is None or not theirs:
+                return None
+            await self.audit.record(tx, actor, WhyRead(trace=TraceId(record.trace)))
+        return msgspec.structs.replace(record, details=msgspec.structs.replace(record.details, recipients=theirs))
 
     async def find(self, actor: Actor, organisation: OrganisationId, text: str) -> list[Record]:
         """What `carepost why` was given: a reference or a Message-ID, with or without its angle brackets."""

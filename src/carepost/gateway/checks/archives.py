@@ -9,8 +9,9 @@ from time import monotonic
 
 from carepost.gateway.checks.attachments import is_file
 from carepost.gateway.checks.reports import as_findings
+from carepost.gateway.contents import Content
 from carepost.gateway.examine import aside
-from carepost.gateway.files.inspect import Inspector, Report, holds_files
+from carepost.gateway.files.inspect import Inspector, Report, holds_files, is_message
 from carepost.gateway.files.kinds import kind_of
 from carepost.gateway.files.names import BlockPolicy
 from carepost.gateway.files.unpack import UnpackLimits
@@ -23,11 +24,7 @@ _COSTS = 20
 
 def archives(policy: BlockPolicy, limits: UnpackLimits, is_malware: Callable[[bytes], str | None]) -> Check:
     async def look(examination: Examination) -> list[Finding]:
-        packed = [
-            (file.data, file.names)
-            for file in examination.contents.files
-            if holds_files(kind_of(file.data), file.data) and is_file(file)
-        ]
+        packed = [(file.data, file.names) for file in examination.contents.files if _is_worth_opening(file)]
         if not packed:
             return []
         size = sum(len(data) for data, _ in packed) * _COSTS
@@ -35,6 +32,12 @@ def archives(policy: BlockPolicy, limits: UnpackLimits, is_malware: Callable[[by
         return as_findings(await aside(size, work), NAME)
 
     return Check(NAME, look)
+
+
+def _is_worth_opening(file: Content) -> bool:
+    """Packed files; and whole messages wherever they stand, because readers open those too."""
+    kind = kind_of(file.data)
+    return is_message(kind, file.data) or (holds_files(kind, file.data) and is_file(file))
 
 
 def _depths(

@@ -5,15 +5,18 @@ Promises
     Work is bounded by one Budget for the whole message.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from carepost.gateway.contents import read_contents
 from carepost.gateway.files import documents, names
 from carepost.gateway.files.kinds import PACKED, PROGRAMS, Kind, ends_like_zip, kind_of, reads_like_script
 from carepost.gateway.files.names import BlockPolicy
 from carepost.gateway.files.traits import Seen, Trait
 from carepost.gateway.files.unpack import Budget, Entry, PackedTooTightly, UnpackLimits, unpack
+from carepost.message.parse import parse
 
 _DOCUMENTS = frozenset({Kind.OLE, Kind.PDF, Kind.RTF, Kind.PAGE, Kind.SVG})
 _HARMLESS_NAMES = frozenset(
@@ -114,6 +117,11 @@ class Inspector:
                 self.budget.entry()
                 self.budget.spend(out=len(attached))
                 yield Entry(name, attached, whole=True)
+        elif is_message(kind, data):
+            for content in read_contents(parse(_with_header(kind, data))).files:
+                self.budget.entry()
+                self.budget.spend(out=len(content.data))
+                yield Entry(content.names[0] if content.names else "", content.data, whole=True)
         elif kind not in PACKED and ends_like_zip(data):
             yield from unpack(Kind.ZIP, data, self.budget, _wants_all)
 
@@ -151,7 +159,22 @@ class Inspector:
 
 def holds_files(kind: Kind, data: bytes) -> bool:
     """True when other files may be packed in it."""
-    return kind in PACKED or kind in {Kind.PDF, Kind.OLE} or ends_like_zip(data)
+    return kind in PACKED or kind in {Kind.PDF, Kind.OLE} or is_message(kind, data) or ends_like_zip(data)
+
+
+_PARTS = re.compile(rb"\A\s{0,4}--([^\s\"]{1,70})[ \t]*\r?\ncontent-", re.IGNORECASE)
+
+
+def is_message(kind: Kind, data: bytes) -> bool:
+    """A message saved as a file, or the parts of one whose header came separately."""
+    return kind is Kind.MESSAGE or (kind is Kind.TEXT and _PARTS.match(data) is not None)
+
+
+def _with_header(kind: Kind, data: bytes) -> bytes:
+    parts = _PARTS.match(data) if kind is Kind.TEXT else None
+    if parts is None:
+        return data
+    return b'Content-Type: multipart/mixed; boundary="' + parts[1] + b'"\r\n\r\n' + data
 
 
 def _wants_all(name: str, head: bytes) -> bool:
