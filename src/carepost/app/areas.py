@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from carepost.app.identity_rooms import Foundations, IdentityRooms, identity_rooms
 from carepost.app.storage import Dsns
 from carepost.audit.record import AuditTrail
 from carepost.base.clock import Clock, SystemClock
@@ -15,6 +16,8 @@ from carepost.directory.model import Organisation
 from carepost.directory.organisations import Organisations
 from carepost.directory.people import People
 from carepost.directory.service import Directory
+from carepost.gateway.quarantine import Quarantine
+from carepost.gateway.trace import MessageTrace
 from carepost.infra.db import Database, DatabaseLimits
 from carepost.infra.durability import insist_on_durability
 from carepost.infra.key_files import KeyFiles
@@ -53,6 +56,14 @@ class StoreRooms:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayRooms:
+    """Looking at what the gateway decided, and undoing it."""
+
+    quarantine: Quarantine
+    trace: MessageTrace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Areas:
     """Everything below the doors."""
 
@@ -63,6 +74,8 @@ class Areas:
     audit: AuditTrail
     directory: DirectoryRooms
     store: StoreRooms
+    identity: IdentityRooms
+    gateway: GatewayRooms
 
     async def organisations(self) -> list[Organisation]:
         return await self.directory.look.organisations()
@@ -85,8 +98,23 @@ async def open_areas(settings: Settings, dsns: Dsns, *, clock: Clock | None = No
         audit = AuditTrail(clock=clock)
         store = _store_rooms(settings, db, Keystore(db, keys.root(), clock), audit, clock)
         directory = _directory_rooms(db, store, audit, clock)
+        edge, look = keys.edge(), directory.look
+        on = Foundations(
+            db=db, audit=audit, clock=clock, edge=edge, keys=store.keys, directory=look, people=directory.people
+        )
         yield Areas(
-            settings=settings, clock=clock, db=db, edge=keys.edge(), audit=audit, directory=directory, store=store
+            settings=settings,
+            clock=clock,
+            db=db,
+            edge=edge,
+            audit=audit,
+            directory=directory,
+            store=store,
+            identity=identity_rooms(settings, on),
+            gateway=GatewayRooms(
+                quarantine=Quarantine(db=db, keys=store.keys, audit=audit, directory=look, clock=clock),
+                trace=MessageTrace(db=db, keys=store.keys, audit=audit, directory=look, edge=edge, clock=clock),
+            ),
         )
 
 
