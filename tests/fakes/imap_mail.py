@@ -319,18 +319,22 @@ class MemoryPeople:
     opened_shared: list[tuple[Actor, MailboxId]] = field(default_factory=list)
     revocation_calls: list[Callable[[Revoked], None]] = field(default_factory=list)
 
-    def join(self, number: int, address: str, password: str) -> MailboxRecord:
-        person, mailbox = PersonId(number), _record(number, address, MailboxKind.PERSONAL)
-        who = SignedIn(person=person, organisation=ORGANISATION, app_password=AppPasswordId(number), name=address)
+    def join(
+        self, number: int, address: str, password: str, organisation: OrganisationId = ORGANISATION
+    ) -> MailboxRecord:
+        person, mailbox = PersonId(number), _record(number, address, MailboxKind.PERSONAL, organisation)
+        who = SignedIn(person=person, organisation=organisation, app_password=AppPasswordId(number), name=address)
         self.passwords[address] = (password, who)
         self.rights[person] = AccessRights(
-            person=person, organisation=ORGANISATION, status=PersonStatus.ACTIVE, personal=mailbox.id
+            person=person, organisation=organisation, status=PersonStatus.ACTIVE, personal=mailbox.id
         )
         self.mailboxes[person] = [MailboxAccess(mailbox=mailbox, right=MemberRight.OWNER)]
         return mailbox
 
-    def share(self, number: int, address: str, members: Iterable[int]) -> MailboxRecord:
-        mailbox = _record(number, address, MailboxKind.SHARED)
+    def share(
+        self, number: int, address: str, members: Iterable[int], organisation: OrganisationId = ORGANISATION
+    ) -> MailboxRecord:
+        mailbox = _record(number, address, MailboxKind.SHARED, organisation)
         for member in map(PersonId, members):
             rights = self.rights[member]
             self.rights[member] = replace(rights, shared={**rights.shared, mailbox.id: MemberRight.MEMBER})
@@ -371,10 +375,10 @@ class MemoryPeople:
             call(revoked)
 
 
-def _record(number: int, address: str, kind: MailboxKind) -> MailboxRecord:
+def _record(number: int, address: str, kind: MailboxKind, organisation: OrganisationId) -> MailboxRecord:
     return MailboxRecord(
         id=MailboxId(number),
-        organisation=ORGANISATION,
+        organisation=organisation,
         kind=kind,
         person=PersonId(number) if kind is MailboxKind.PERSONAL else None,
         address=EmailAddress.parse(address),

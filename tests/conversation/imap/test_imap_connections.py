@@ -5,6 +5,7 @@ import base64
 from collections.abc import AsyncIterator
 
 import pytest
+import structlog
 from tests.conversation.imap.runner import CLINIC, JO, Client, ImapWorld, message, settle
 
 from carepost.base.ids import AppPasswordId, MailboxId, PersonId
@@ -296,7 +297,9 @@ async def test_a_fault_of_ours_is_answered_and_the_conversation_goes_on(world: I
     client = await client_of(world)
     await client.ask(b"a1 SELECT INBOX")
     world.mail.summaries = broken  # type: ignore[assignment,method-assign]
-    assert (await client.ask(b"a2 FETCH 1 ENVELOPE"))[-1].startswith(b"a2 NO [SERVERBUG]")
+    with structlog.testing.capture_logs() as lines:
+        assert (await client.ask(b"a2 FETCH 1 ENVELOPE"))[-1].startswith(b"a2 NO [SERVERBUG]")
+    assert [(line["event"], line["command"]) for line in lines] == [("imap command failed", "Fetch")]
     assert (await client.ask(b"a3 NOOP"))[-1].startswith(b"a3 OK")
 
 

@@ -11,8 +11,7 @@ import ssl
 from collections.abc import Callable
 from typing import Protocol, cast
 
-import structlog
-
+from carepost.infra.log import get_logger
 from carepost.protocols.imap.commands import perform
 from carepost.protocols.imap.commands.sign_in import greeting
 from carepost.protocols.imap.conversation import Answer, Conversation
@@ -21,7 +20,7 @@ from carepost.wire import imap_replies as replies
 from carepost.wire.imap import Answered, Asked, Ended, Event, ImapServerEngine, Line, State
 from carepost.wire.imap_commands import Authenticate, Login, Logout, StartTls
 
-log = structlog.get_logger(__name__)
+log = get_logger("imap")
 
 _WRITE_AT_ONCE = 256 * 1024
 _HIGH_WATER = 256 * 1024

@@ -9,10 +9,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-import structlog
-
 from carepost.base.errors import MailError, NotAllowed
 from carepost.directory.access import Verb
+from carepost.infra.log import get_logger
 from carepost.protocols.imap.commands import (
     appending,
     fetching,
@@ -30,7 +29,7 @@ from carepost.wire import imap_commands as commands
 from carepost.wire import imap_replies as replies
 from carepost.wire.imap_commands import Command
 
-log = structlog.get_logger(__name__)
+log = get_logger("imap")
 
 Doing = Callable[[Conversation, Any], Awaitable[Answer]]
 
