@@ -89,7 +89,8 @@ class Clamd:
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             raise _unavailable(error) from error
         finally:
-            writer.close()
+            # The verdict is in, or never will be: there is nothing to wait for.
+            writer.transport.abort()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if "/" in self.address:

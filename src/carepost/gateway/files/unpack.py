@@ -7,15 +7,15 @@ Promises
 """
 
 import bz2
+import gzip
 import io
 import lzma
 import struct
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import IO, NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import IO, NamedTuple, Protocol, cast
 
 import zstandard
 
@@ -92,7 +92,7 @@ def unpack(kind: Kind, data: bytes, budget: Budget, wants_all: WantsAll) -> Iter
         case Kind.TAR:
             yield from _tar(io.BytesIO(data), budget, wants_all)
         case Kind.GZIP | Kind.BZIP2 | Kind.XZ | Kind.ZSTD:
-            yield from _stream(kind, data, budget)
+            yield from _stream(kind, data, budget, wants_all)
         case Kind.TNEF:
             yield from _tnef(data, budget)
 
@@ -161,68 +161,50 @@ def _tar(stream: IO[bytes], budget: Budget, wants_all: WantsAll) -> Iterator[Ent
 # --- one packed stream ----------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class _Gzip:
-    """zlib's object, made to look like those of bz2 and lzma; goes on with the next member."""
-
-    rest: bytes = b""
-    _one: "zlib._Decompress" = field(default_factory=lambda: zlib.decompressobj(wbits=31))
-
-    def decompress(self, data: bytes, max_length: int = _PIECE) -> bytes:
-        data = self.rest + data
-        if self._one.eof:
-            data = self._one.unused_data + data
-            if data[:2] != b"\x1f\x8b":
-                self.rest = b""
-                return b""
-            self._one = zlib.decompressobj(wbits=31)
-        out = self._one.decompress(data, max_length)
-        self.rest = self._one.unconsumed_tail
-        return out
-
-    @property
-    def has_more(self) -> bool:
-        return bool(self.rest) or (self._one.eof and self._one.unused_data[:2] == b"\x1f\x8b")
-
-
-def _stream(kind: Kind, data: bytes, budget: Budget) -> Iterator[Entry]:
+def _stream(kind: Kind, data: bytes, budget: Budget, wants_all: WantsAll) -> Iterator[Entry]:
+    """The one file inside. What need not be seen whole is counted and not kept."""
     budget.entry()
-    out = bytearray()
+    name = _gzip_name(data) if kind is Kind.GZIP else ""
+    kept, out, keep = bytearray(), 0, True
     for piece in _pieces(kind, data, budget.limits):
-        out += piece
+        out += len(piece)
         budget.spend(out=len(piece))
-        budget.check_ratio(packed=len(data), out=len(out))
-    yield Entry(_gzip_name(data) if kind is Kind.GZIP else "", bytes(out), whole=True)
+        budget.check_ratio(packed=len(data), out=out)
+        if keep:
+            kept += piece
+            keep = len(kept) < HEAD_BYTES or wants_all(name, bytes(kept[:HEAD_BYTES]))
+    yield Entry(name, bytes(kept), whole=len(kept) == out)
 
 
 def _pieces(kind: Kind, data: bytes, limits: UnpackLimits) -> Iterator[bytes]:
+    """Unpacked, 64 KiB at a time. Raises an error of its library, or EOFError, for what is damaged or cut short."""
+    if kind is Kind.XZ:
+        yield from _xz(data, limits)
+        return
+    with _reader(kind, data, limits) as reader:
+        while piece := reader.read(_PIECE):
+            yield piece
+
+
+def _reader(kind: Kind, data: bytes, limits: UnpackLimits) -> IO[bytes]:
     if kind is Kind.GZIP:
-        gzip = _Gzip()
-        fed = data
-        while True:
-            piece = gzip.decompress(fed)
-            fed = b""
-            yield piece
-            if not gzip.has_more and not piece:
-                return
-    elif kind is Kind.ZSTD:
-        window = zstandard.ZstdDecompressor(max_window_size=limits.dictionary_bytes)
-        with window.stream_reader(data, read_across_frames=True) as reader:
-            while piece := reader.read(_PIECE):
-                yield piece
-    elif kind is Kind.BZIP2:
-        with bz2.BZ2File(io.BytesIO(data)) as reader:
-            while piece := reader.read(_PIECE):
-                yield piece
-    else:
-        unpacker = lzma.LZMADecompressor(memlimit=limits.dictionary_bytes)
-        fed = data
-        while not unpacker.eof:
-            piece = unpacker.decompress(fed, _PIECE)
-            fed = b""
-            yield piece
-            if not piece and unpacker.needs_input:
-                raise ValueError("ends too early")
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=io.BytesIO(data)))
+    if kind is Kind.BZIP2:
+        return cast("IO[bytes]", bz2.BZ2File(io.BytesIO(data)))
+    window = zstandard.ZstdDecompressor(max_window_size=limits.dictionary_bytes)
+    return cast("IO[bytes]", window.stream_reader(data, read_across_frames=True))
+
+
+def _xz(data: bytes, limits: UnpackLimits) -> Iterator[bytes]:
+    """LZMAFile has no limit on memory; the decompressor has."""
+    unpacker, at = lzma.LZMADecompressor(memlimit=limits.dictionary_bytes), 0
+    while not unpacker.eof:
+        fed = b""
+        if unpacker.needs_input:
+            if at >= len(data):
+                raise EOFError("ends too early")
+            fed, at = data[at : at + _PIECE], at + _PIECE
+        yield unpacker.decompress(fed, _PIECE)
 
 
 def _gzip_name(data: bytes) -> str:
