@@ -46,6 +46,7 @@ class EventName(StrEnum):
     SECURE_DOMAIN_REMOVED = "directory.secure_domain.removed"
     PERSON_CREATED = "directory.person.created"
     PERSON_STATUS_CHANGED = "directory.person.status_changed"
+    MAIL_CLIENTS_ALLOWED = "directory.person.mail_clients_allowed"
     MAILBOX_CREATED = "directory.mailbox.created"
     MAILBOX_STATUS_CHANGED = "directory.mailbox.status_changed"
     ADDRESS_ADDED = "directory.address.added"
@@ -269,6 +270,15 @@ class PersonStatusChanged(Event):
     before: str
     after: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailClientsAllowed(Event):
+    """R193: whether this person may use mail clients on devices of their own."""
+
+    name: ClassVar = EventName.MAIL_CLIENTS_ALLOWED
+    person: PersonId
+    allowed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

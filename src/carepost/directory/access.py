@@ -123,6 +123,9 @@ _LOCAL = frozenset(
 )
 
 
+_APPOINTED_LOCALLY = _LOCAL - {Role.AUDITOR}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessRights:
     """What one person is and holds, as loaded a moment ago by `Directory.rights_of`."""
@@ -207,6 +210,17 @@ def standings(rights: AccessRights, thing: Thing) -> frozenset[Standing]:
         found.add(Standing.COLLEAGUE)
     found |= {_of_role(role) for role in rights.roles if at_home or role not in _LOCAL}
     return frozenset(found)
+
+
+def outranks(rights: AccessRights, others: frozenset[Role]) -> bool:
+    """Whether somebody may touch the account of a person who holds the roles `others`.
+
+    Global roles and auditors are for global administrators, local ones for primary local administrators: else a
+    helpdesk that resets a password could become anybody.
+    """
+    if not others or rights.operator or Role.GLOBAL_ADMINISTRATOR in rights.roles:
+        return True
+    return Role.PRIMARY_LOCAL_ADMINISTRATOR in rights.roles and others <= _APPOINTED_LOCALLY
 
 
 def _to_mailbox(rights: AccessRights, mailbox: MailboxId) -> set[Standing]:

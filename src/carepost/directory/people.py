@@ -14,6 +14,7 @@ from typing import assert_never
 
 from carepost.audit.events import (
     MailboxCreated,
+    MailClientsAllowed,
     PersonCreated,
     PersonStatusChanged,
     RoleGranted,
@@ -38,7 +39,7 @@ from carepost.directory.model import (
 from carepost.directory.naming import clean_person_name, local_base, suggest_local
 from carepost.directory.organisations import KeyMint
 from carepost.directory.repo import Likeness
-from carepost.directory.revoking import Revoked, announce
+from carepost.directory.revoking import Revoked, announce, end_everything
 from carepost.directory.service import Directory
 from carepost.infra.db import Database, Transaction
 
@@ -149,7 +150,7 @@ class People:
 
         An invited person becomes active by themselves; only the operator may do it for them, for a demonstration.
         """
-        await self.directory.require(actor, Verb.PERSON_SET_STATUS, OnPerson(person, organisation))
+        await self.directory.require_over(actor, Verb.PERSON_SET_STATUS, OnPerson(person, organisation))
         async with self.db.transaction(organisation) as tx:
             row = await repo.lock_person(tx, organisation, person)
             if row is None:
@@ -202,6 +203,18 @@ class People:
                 raise NotPossible(f"They are not {role.value}.")
             await self.audit.record(tx, actor, RoleRevoked(person=person, role=role.value))
 
+    async def allow_mail_clients(
+        self, actor: Actor, organisation: OrganisationId, person: PersonId, *, allowed: bool
+    ) -> None:
+        """Whether they may use mail clients, with app passwords (R193). Off closes those that are open."""
+        await self.directory.require(actor, Verb.PERSON_ALLOW_MAIL_CLIENTS, OnPerson(person, organisation))
+        async with self.db.transaction(organisation) as tx:
+            if not await repo.allow_mail_clients(tx, organisation, person, allowed=allowed):
+                raise NotPossible("There is no such person in this organisation.")
+            if not allowed:
+                await announce(tx, Revoked(person=person))
+            await self.audit.record(tx, actor, MailClientsAllowed(person=person, allowed=allowed))
+
     async def _suggest(self, tx: Transaction, given_name: str, family_name: str, domain: Domain) -> EmailAddress:
         taken = await repo.locals_taken(tx, local_base(given_name, family_name))
         return EmailAddress(suggest_local(given_name, family_name, taken), domain)
@@ -234,8 +247,7 @@ class People:
         await repo.set_person_status(tx, organisation, person, after, at=now)
         await repo.set_routes_of_person(tx, organisation, person, route_state(after, unready=unready))
         if not (before is _P.INVITED and after is _P.ACTIVE):
-            await repo.end_sessions_before(tx, organisation, person, at=now)
-            await announce(tx, Revoked(person=person))
+            await end_everything(tx, organisation, person, at=now)
         event = PersonStatusChanged(person=person, before=before.value, after=after.value, reason=reason)
         await self.audit.record(tx, actor, event)
 

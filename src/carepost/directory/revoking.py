@@ -7,9 +7,10 @@ Promises
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 
-from carepost.base.ids import AppPasswordId, PersonId, SessionId
+from carepost.base.ids import AppPasswordId, OrganisationId, PersonId, SessionId
 from carepost.directory import repo
 from carepost.infra.db import Transaction
 
@@ -53,3 +54,9 @@ async def announce(tx: Transaction, revoked: Revoked) -> None:
     """Tell every process, once `tx` commits."""
     await repo.note_revocation(tx, person=revoked.person, app_password=revoked.app_password, session=revoked.session)
     await tx.notify(CHANNEL, revoked.payload)
+
+
+async def end_everything(tx: Transaction, organisation: OrganisationId, person: PersonId, *, at: datetime) -> None:
+    """Every session of the person begun before `at` is over, and every connection they hold open is told."""
+    await repo.end_sessions_before(tx, organisation, person, at=at)
+    await announce(tx, Revoked(person=person))

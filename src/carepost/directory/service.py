@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from carepost.audit.model import Actor, ActorKind
 from carepost.base.address import Domain, EmailAddress
 from carepost.base.clock import Clock
+from carepost.base.errors import NotAllowed
 from carepost.base.ids import MailboxId, OrganisationId, PersonId
 from carepost.directory import repo
-from carepost.directory.access import AccessRights, Thing, Verb, authorize
+from carepost.directory.access import AccessRights, OnPerson, Thing, Verb, authorize, outranks
 from carepost.directory.model import (
     MailboxAccess,
     MailboxRecord,
@@ -149,13 +150,25 @@ class Directory:
 
         The operator at the command line is let through where the matrix says so; jobs and strangers nowhere.
         """
-        if actor.kind is ActorKind.ADMINISTRATOR:
-            rights = AccessRights.of_operator()
-        elif actor.person is not None and actor.organisation is not None:
-            rights = await self.rights_of(actor.organisation, actor.person)
-        else:
-            rights = _NOBODY
+        authorize(await self._rights_of_actor(actor), verb, thing)
+
+    async def require_over(self, actor: Actor, verb: Verb, thing: OnPerson) -> None:
+        """As `require`, and the actor must outrank the person, or be them. Raises NotAllowed."""
+        rights = await self._rights_of_actor(actor)
         authorize(rights, verb, thing)
+        if rights.person == thing.person and rights.organisation == thing.organisation:
+            return
+        async with self.db.transaction(thing.organisation) as tx:
+            others = await repo.roles_of(tx, thing.organisation, thing.person)
+        if not outranks(rights, others):
+            raise NotAllowed("This person is an administrator: somebody of higher standing has to do this.")
+
+    async def _rights_of_actor(self, actor: Actor) -> AccessRights:
+        if actor.kind is ActorKind.ADMINISTRATOR:
+            return AccessRights.of_operator()
+        if actor.person is not None and actor.organisation is not None:
+            return await self.rights_of(actor.organisation, actor.person)
+        return _NOBODY
 
     async def _read_register(self) -> _Register:
         now = self.clock.now()

@@ -45,6 +45,7 @@ CREATE TABLE person (
   acceptance_at        timestamptz,
   second_factor_at     timestamptz,
   sessions_not_before  timestamptz,
+  mail_clients         boolean NOT NULL DEFAULT false,
   created_at           timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (organisation_id, id)
 );
@@ -138,6 +139,7 @@ CREATE TABLE sign_in_ticket (
   organisation_id  bigint NOT NULL,
   token_hash       bytea NOT NULL CHECK (length(token_hash) = 32),
   person_id        bigint NOT NULL,
+  state            text NOT NULL CHECK (state IN ('awaiting code', 'awaiting set-up')),
   expires_at       timestamptz NOT NULL,
   tries            integer NOT NULL DEFAULT 0,
   PRIMARY KEY (organisation_id, token_hash),
@@ -146,23 +148,25 @@ CREATE TABLE sign_in_ticket (
 CREATE INDEX sign_in_ticket_by_person ON sign_in_ticket (organisation_id, person_id);
 
 CREATE TABLE sign_in_attempt (
-  organisation_id  bigint NOT NULL,
+  organisation_id  bigint NOT NULL REFERENCES organisation,
   id               bigint GENERATED ALWAYS AS IDENTITY,
-  person_id        bigint NOT NULL,
+  person_id        bigint,
+  name_mark        bytea,
   at               timestamptz NOT NULL,
   outcome          text NOT NULL CHECK (outcome IN ('accepted', 'wrong password', 'wrong code', 'throttled', 'locked',
-                                                    'not allowed')),
+                                                    'not allowed', 'unlocked')),
   door             text NOT NULL CHECK (door IN ('web', 'imap', 'submission')),
   address          inet,
   client           text NOT NULL DEFAULT '',
   device           bytea,
-  device_name      text,
   password_mark    bytea,
-  counts           boolean NOT NULL,
   PRIMARY KEY (organisation_id, id),
-  FOREIGN KEY (organisation_id, person_id) REFERENCES person
+  FOREIGN KEY (organisation_id, person_id) REFERENCES person,
+  CONSTRAINT sign_in_attempt_of_somebody CHECK (num_nonnulls(person_id, name_mark) = 1)
 );
 CREATE INDEX sign_in_attempt_by_person ON sign_in_attempt (organisation_id, person_id, at DESC);
+CREATE INDEX sign_in_attempt_by_name ON sign_in_attempt (organisation_id, name_mark, at DESC)
+  WHERE name_mark IS NOT NULL;
 
 CREATE TABLE known_device (
   organisation_id  bigint NOT NULL,
