@@ -51,6 +51,11 @@ from carepost.wire.smtp_grammar import (
 )
 from carepost.wire.smtp_replies import Reply
 
+# Tuples, not sets: an enum's hash is slow and its identity is not.
+_CONTENT = (State.IN_DATA, State.IN_CHUNK, State.DISCARDING)
+_BETWEEN_MESSAGES = (State.CONNECTED, State.READY)
+_DEAF = (State.CLOSED, State.STARTING_TLS)
+
 
 class SmtpEngine:
     """One conversation, our end of it."""
@@ -79,12 +84,12 @@ class SmtpEngine:
     @property
     def in_content(self) -> bool:
         """Whether octets that come now belong to a message."""
-        return self.state in {State.IN_DATA, State.IN_CHUNK, State.DISCARDING}
+        return self.state in _CONTENT
 
     @property
     def is_idle(self) -> bool:
         """Whether no message is under way and nothing has been asked."""
-        return self._asked is None and self.state in {State.CONNECTED, State.READY}
+        return self._asked is None and self.state in _BETWEEN_MESSAGES
 
     @property
     def flawed(self) -> bool:
@@ -97,7 +102,7 @@ class SmtpEngine:
 
     def feed(self, data: bytes) -> None:
         # P4: in clear, after STARTTLS: nobody's. After CLOSED: too late.
-        if self.state not in {State.CLOSED, State.STARTING_TLS}:
+        if self.state not in _DEAF:
             self._buffer.feed(data)
 
     def to_send(self) -> bytes:
@@ -170,17 +175,21 @@ class SmtpEngine:
             return None, True
         if isinstance(line, Flaw):
             self._flawed_line(line)
-        elif is_another_protocol(line):
-            self.close(replies.NOT_A_MAIL_COMMAND)
         else:
             try:
                 return self._obey(understand(line)), False
             except Misunderstood as why:
-                self._say(why.reply)
-            if line[:4].upper() == b"BDAT":
-                # Nobody knows how much content follows: the only safe thing is to read none of it.
-                self.close()
+                self._misunderstood(line, why.reply)
         return None, False
+
+    def _misunderstood(self, line: bytes, reply: Reply) -> None:
+        if is_another_protocol(line):
+            self.close(replies.NOT_A_MAIL_COMMAND)
+            return
+        self._say(reply)
+        if line[:4].upper() == b"BDAT":
+            # Nobody knows how much content follows: the only safe thing is to read none of it.
+            self.close()
 
     def _flawed_line(self, flaw: Flaw) -> None:
         match flaw:

@@ -256,6 +256,8 @@ def _end_of_path(text: str) -> int:
     """Where the `>` is that closes the `<` at the front, quoted strings respected; -1 if there is none."""
     if not text.startswith("<"):
         return -1
+    if '"' not in text:
+        return text.find(">")
     at, quoted = 1, False
     while at < len(text):
         match text[at]:

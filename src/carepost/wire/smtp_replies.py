@@ -8,6 +8,7 @@ Codes are those of RFC 5321 §4.2 and RFC 3463; where the choice is not obvious 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 # RFC 5321 §4.5.3.1.5: a reply line has at most 512 octets with the code and the CR LF.
 _TEXT_MAX = 480
@@ -27,16 +28,24 @@ class Reply:
 
     def encode(self) -> bytes:
         """As it goes over the wire; a long text becomes several lines."""
-        lead = f"{self.status} " if self.status else ""
-        pieces = _pieces(_one_line(self.text))
-        last = len(pieces) - 1
-        return b"".join(
-            f"{self.code}{'-' if number < last else ' '}{lead}{piece}".rstrip(" ").encode("ascii") + b"\r\n"
-            for number, piece in enumerate(pieces)
-        )
+        return _encoded(self)
+
+
+# The same few dozen sentences are most of what is said.
+@lru_cache(maxsize=256)
+def _encoded(reply: Reply) -> bytes:
+    lead = f"{reply.status} " if reply.status else ""
+    pieces = _pieces(_one_line(reply.text))
+    last = len(pieces) - 1
+    return b"".join(
+        f"{reply.code}{'-' if number < last else ' '}{lead}{piece}".rstrip(" ").encode("ascii") + b"\r\n"
+        for number, piece in enumerate(pieces)
+    )
 
 
 def _one_line(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(c if " " <= c <= "~" else "?" if ord(c) > 0x9F else " " for c in text)
 
 

@@ -43,7 +43,8 @@ class Link(asyncio.Protocol):
         self._eof = False
         self._lost = False
         self._changed: asyncio.Future[None] | None = None
-        self._patience: asyncio.Timeout | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self.over_tls = False
 
     # -- what asyncio calls --
@@ -72,6 +73,8 @@ class Link(asyncio.Protocol):
         if not self._lost:
             self._lost = self._eof = True
             self._wake()
+            if self._timer is not None:
+                self._timer.cancel()
             self._ended(self)
 
     def pause_writing(self) -> None:
@@ -100,11 +103,9 @@ class Link(asyncio.Protocol):
 
     def hurry(self, deadline: float) -> None:
         """Whoever waits now waits until `deadline` at the latest, in the loop's time."""
-        patience = self._patience
-        if patience is not None and not patience.expired():
-            when = patience.when()
-            if when is None or when > deadline:
-                patience.reschedule(deadline)
+        if self._changed is not None and self._deadline > deadline:
+            self._deadline = deadline
+            self._set_timer()
 
     async def read(self, deadline: float, *, even_if_interrupted: bool = False) -> bytes | Ended:
         """All octets that have arrived; waits for the first. Raise TimeoutError at `deadline`, in the loop's time."""
@@ -184,12 +185,29 @@ class Link(asyncio.Protocol):
             self._transport.abort()
 
     async def _wait(self, deadline: float) -> None:
+        """Until something changes. One timer serves the whole connection: most waits are over long before it."""
+        self._deadline = deadline
+        self._set_timer()
         self._changed = self._loop.create_future()
         try:
-            async with asyncio.timeout_at(deadline) as self._patience:
-                await self._changed
+            await self._changed
         finally:
-            self._changed = self._patience = None
+            self._changed = None
+
+    def _set_timer(self) -> None:
+        if self._timer is None or self._timer.when() > self._deadline:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(self._deadline, self._look_at_the_clock)
+
+    def _look_at_the_clock(self) -> None:
+        self._timer = None
+        if self._changed is None or self._changed.done():
+            return
+        if self._loop.time() >= self._deadline:
+            self._changed.set_exception(TimeoutError())
+        else:
+            self._set_timer()
 
     def _wake(self) -> None:
         if self._changed is not None and not self._changed.done():

@@ -10,7 +10,7 @@ Promises
 import asyncio
 import re
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol, TypeVar, assert_never
 
@@ -25,7 +25,7 @@ from carepost.gateway.model import Connection, Envelope, Receipt, Recipient, Ref
 from carepost.protocols.smtp.limits import SmtpLimits
 from carepost.protocols.smtp.spool import NoRoom, Spool, Spools
 from carepost.protocols.smtp.throttle import Throttle
-from carepost.protocols.smtp.trace_fields import trace_fields
+from carepost.protocols.smtp.trace_fields import Hop, trace_fields
 from carepost.wire import smtp_events as wire
 from carepost.wire import smtp_replies as replies
 from carepost.wire.smtp_grammar import ClientIs, Hello, Mail, Path
@@ -242,7 +242,8 @@ class RelaySession:
         if arriving.spool is None:
             raise Broken("The message has gone")
         raw = await arriving.spool.whole()
-        connection, envelope = self._connection(), self._envelope(arriving)
+        connection = self._connection()
+        envelope = self._envelope(arriving, connection)
         receiving = self._relay.inbound.receive(connection, envelope, raw)
         receipt = await _within(self._limits.receive_timeout, receiving)
         self._relay.throttle.message_taken(self._client, now=self._now())
@@ -267,23 +268,30 @@ class RelaySession:
             local_name=settings.hostname,
         )
 
-    def _envelope(self, arriving: _Arriving) -> Envelope:
+    def _envelope(self, arriving: _Arriving, connection: Connection) -> Envelope:
         mail = arriving.mail
         # Two addresses of one mailbox are one copy.
         by_mailbox: dict[MailboxId, Recipient] = {}
         for recipient in arriving.recipients:
             by_mailbox.setdefault(recipient.mailbox, recipient)
-        envelope = Envelope(
-            trace=new_trace_id(),
+        recipients, trace = tuple(by_mailbox.values()), new_trace_id()
+        hop = Hop(
+            trace=trace,
             reverse_path=arriving.sender,
-            recipients=tuple(by_mailbox.values()),
+            recipients=recipients,
+            smtputf8=mail.smtputf8,
+            extended=(self._told.protocol or self._hello.verb).upper() not in {"SMTP", "HELO"},
+            at=self._relay.clock.now(),
+        )
+        return Envelope(
+            trace=trace,
+            reverse_path=arriving.sender,
+            recipients=recipients,
             smtputf8=mail.smtputf8,
             envid=mail.envid,
             ret=mail.ret,
+            received=trace_fields(connection, hop),
         )
-        extended = (self._told.protocol or self._hello.verb).upper() not in {"SMTP", "HELO"}
-        fields = trace_fields(self._connection(), envelope, at=self._relay.clock.now(), extended=extended)
-        return replace(envelope, received=fields)
 
     def _current(self) -> _Arriving:
         if self._arriving is None:

@@ -43,12 +43,19 @@ class ByteBudget:
         self.free = total
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
+    def take_now(self, octets: int) -> int:
+        """What was taken, to be given back; 0 if one would have to wait. More than the whole counts as the whole."""
+        wanted = max(1, min(octets, self.total))
+        if self._waiting or wanted > self.free:
+            return 0
+        self.free -= wanted
+        return wanted
+
     async def take(self, octets: int) -> int:
-        """Wait until there is room; what was taken, to be given back. More than the whole counts as the whole."""
-        wanted = min(octets, self.total)
-        if not self._waiting and wanted <= self.free:
-            self.free -= wanted
-            return wanted
+        """Wait until there is room, and take it."""
+        if taken := self.take_now(octets):
+            return taken
+        wanted = max(1, min(octets, self.total))
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append((wanted, turn))
         try:
@@ -57,7 +64,8 @@ class ByteBudget:
             if turn.done() and not turn.cancelled():
                 self.give_back(wanted)
             else:
-                self._waiting.remove((wanted, turn))
+                with contextlib.suppress(ValueError):  # `_let_in` may have met it, cancelled, before
+                    self._waiting.remove((wanted, turn))
                 self._let_in()
             raise
         return wanted
@@ -125,15 +133,18 @@ class Spool:
 
     async def whole(self) -> bytes:
         """All of it, once there is room among the messages being examined. Raise TryLater after the deadline."""
-        try:
-            async with asyncio.timeout(self._spools.limits.budget_timeout):
-                self._budget = await self._spools.examined.take(self.octets)
-        except TimeoutError as error:
-            raise TryLater("Too many messages are being examined just now", octets=self.octets) from error
+        self._budget = self._spools.examined.take_now(self.octets) or await self._wait_for_budget()
         in_memory = b"".join(self._chunks)
         if self._file is None:
             return in_memory
         return await self._in_thread(self._read_back) + in_memory
+
+    async def _wait_for_budget(self) -> int:
+        try:
+            async with asyncio.timeout(self._spools.limits.budget_timeout):
+                return await self._spools.examined.take(self.octets)
+        except TimeoutError as error:
+            raise TryLater("Too many messages are being examined just now", octets=self.octets) from error
 
     def close(self) -> None:
         """Forget it. May be called at any time, and more than once."""

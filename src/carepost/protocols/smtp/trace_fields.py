@@ -7,25 +7,40 @@ Promises
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 
 from carepost.base.address import EmailAddress
-from carepost.gateway.model import Connection, Envelope, Via
+from carepost.base.ids import TraceId
+from carepost.gateway.model import Connection, Recipient, Via
 
 # What a name may hold without quoting; everything else is written as a question mark. RFC 5321 §2.3.5, §4.1.3.
 _UNSAFE = re.compile(r"[^A-Za-z0-9._:\[\]-]")
 _FOLD = b"\r\n\t"
 
 
-def trace_fields(connection: Connection, envelope: Envelope, *, at: datetime, extended: bool) -> bytes:
-    """Both fields, CR LF at the end of each line. `extended`: the client said EHLO or LHLO."""
-    sender = "" if envelope.reverse_path is None else _path(envelope.reverse_path)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hop:
+    """What is said of one message at one hop, besides the connection."""
+
+    trace: TraceId
+    reverse_path: EmailAddress | None
+    recipients: Sequence[Recipient]
+    smtputf8: bool
+    extended: bool  # the client said EHLO or LHLO
+    at: datetime
+
+
+def trace_fields(connection: Connection, hop: Hop) -> bytes:
+    """Both fields, CR LF at the end of each line."""
+    sender = "" if hop.reverse_path is None else _path(hop.reverse_path)
     lines = [
         f"from {_name(connection.hello)} ({_seen(connection)})",
         *_tls(connection),
-        f"by {_name(connection.local_name)} (Carepost) with {_protocol(connection, envelope, extended=extended)}",
-        f"id {envelope.trace}{_for(envelope)}; {format_datetime(at)}",
+        f"by {_name(connection.local_name)} (Carepost) with {_protocol(connection, hop)}",
+        f"id {hop.trace}{_for(hop)}; {format_datetime(hop.at)}",
     ]
     received = _FOLD.join(line.encode() for line in lines)
     return b"Return-Path: <" + sender.encode() + b">\r\nReceived: " + received + b"\r\n"
@@ -36,7 +51,8 @@ def _name(text: str) -> str:
 
 
 def _path(address: EmailAddress) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in str(address))
+    text = str(address)
+    return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _seen(connection: Connection) -> str:
@@ -51,18 +67,18 @@ def _tls(connection: Connection) -> list[str]:
     return [f"(using {_name(connection.tls.version)} with cipher {_name(connection.tls.cipher)})"]
 
 
-def _protocol(connection: Connection, envelope: Envelope, *, extended: bool) -> str:
+def _protocol(connection: Connection, hop: Hop) -> str:
     """RFC 3848, and RFC 6531 §4.3 for the UTF8 names."""
     secured = "S" if connection.tls is not None else ""
-    utf8 = "UTF8" if envelope.smtputf8 else ""
+    utf8 = "UTF8" if hop.smtputf8 else ""
     if connection.via is Via.LMTP:
         return f"{utf8}LMTP{secured}"
     if utf8:
         return f"UTF8SMTP{secured}"
-    return f"ESMTP{secured}" if extended else "SMTP"
+    return f"ESMTP{secured}" if hop.extended else "SMTP"
 
 
-def _for(envelope: Envelope) -> str:
-    if len(envelope.recipients) != 1:
+def _for(hop: Hop) -> str:
+    if len(hop.recipients) != 1:
         return ""
-    return f" for <{_path(envelope.recipients[0].address)}>"
+    return f" for <{_path(hop.recipients[0].address)}>"
