@@ -266,6 +266,11 @@ class Database:
             )
 
 
+def with_password(dsn: str, password: str) -> str:
+    """`dsn`, in either of its forms, with a password that came from elsewhere."""
+    return make_conninfo(dsn, password=password)
+
+
 async def _begin(connection: Connection, organisation: OrganisationId | None) -> None:
     if organisation is None:
         await connection.execute("BEGIN")

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from carepost.base.errors import Broken, NotPossible, TryLater
 from carepost.base.ids import OrganisationId
-from carepost.infra.db import Database, DatabaseLimits
+from carepost.infra.db import Database, DatabaseLimits, with_password
 
 NORTH, SOUTH = OrganisationId(1), OrganisationId(2)
 TENANCY = """
@@ -199,6 +200,15 @@ async def test_the_owner_and_the_superuser_are_refused_as_the_program(dsn: str) 
         with pytest.raises(NotPossible):
             async with Database.open(dsn.replace("carepost_app", role), role=role):
                 pytest.fail(f"{role} was let in")
+
+
+def test_a_password_is_added_to_either_form_of_address() -> None:
+    for dsn in ("host=h user=u", "postgresql://u@h/"):
+        assert conninfo_to_dict(with_password(dsn, "it's \\ secret")) == {
+            "host": "h",
+            "user": "u",
+            "password": "it's \\ secret",
+        }
 
 
 async def test_listeners_hear_what_was_committed_and_start_with_a_look_for_yourself(
