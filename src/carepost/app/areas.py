@@ -31,6 +31,7 @@ from carepost.store.keys import Keystore
 from carepost.store.messages import MessageStore
 from carepost.store.minting import Minting
 from carepost.store.search import ImageCache, MailSearch
+from carepost.store.upkeep import Upkeep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,7 @@ class StoreRooms:
     filing: Filing
     search: MailSearch
     changes: Changes
+    upkeep: Upkeep
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,13 +132,15 @@ def database_limits(settings: Settings) -> DatabaseLimits:
 
 def _store_rooms(settings: Settings, db: Database, keys: Keystore, audit: AuditTrail, clock: Clock) -> StoreRooms:
     cache = ImageCache(octets_max=settings.limits.search_cache_mb << 20)
+    search = MailSearch(db=db, keys=keys, clock=clock, cache=cache)
     return StoreRooms(
         keys=keys,
         folders=Folders(db=db, keys=keys, clock=clock),
         messages=MessageStore(db=db, keys=keys),
         filing=Filing(db=db, keys=keys, audit=audit, clock=clock),
-        search=MailSearch(db=db, keys=keys, clock=clock, cache=cache),
+        search=search,
         changes=Changes(db),
+        upkeep=Upkeep(db=db, search=search, clock=clock),
     )
 
 

@@ -8,10 +8,12 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 from carepost.app.areas import database_limits, key_files
+from carepost.app.observing import CountedInbound, Observing
 from carepost.app.resolving import resolver
 from carepost.app.storage import Dsns
 from carepost.audit.record import AuditTrail
 from carepost.base.clock import Clock, SystemClock
+from carepost.base.errors import TryLater
 from carepost.directory.service import Directory
 from carepost.gateway.carry_out import CarryOut, QuarantinePolicy
 from carepost.gateway.checks.everything import CheckPolicy, inbound_checks
@@ -28,6 +30,7 @@ from carepost.infra.log import get_logger
 from carepost.infra.migrate import check_version
 from carepost.infra.settings import Settings
 from carepost.infra.tls import ServerTls
+from carepost.ops.health import Look
 from carepost.protocols.smtp.limits import SmtpLimits, SpoolLimits
 from carepost.protocols.smtp.relay import Relay, RelaySettings
 from carepost.protocols.smtp.server import SmtpServer
@@ -45,7 +48,7 @@ class RelaySockets:
     lmtp: Sequence[socket.socket]
 
 
-async def run_relay(settings: Settings, dsns: Dsns, sockets: RelaySockets) -> None:
+async def run_relay(settings: Settings, dsns: Dsns, sockets: RelaySockets, observing: Observing) -> None:
     """Serve until cancelled; conversations in hand are finished, new ones are told 421."""
     clock = SystemClock()
     async with Database.open(
@@ -58,7 +61,8 @@ async def run_relay(settings: Settings, dsns: Dsns, sockets: RelaySockets) -> No
         await check_version(db)
         await insist_on_durability(db)
         directory = Directory(db=db, clock=clock)
-        gateway = inbound_gateway(settings, db, directory, clock)
+        watch = observing.watch(db)
+        gateway = CountedInbound(inbound_gateway(settings, db, directory, clock), observing.gauges, watch)
         tls = server_tls(settings)
         spools = _spools(settings)
         servers = [
@@ -69,6 +73,10 @@ async def run_relay(settings: Settings, dsns: Dsns, sockets: RelaySockets) -> No
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             serving = [group.create_task(server.serve(listening, stop)) for server, listening in servers]
+            group.create_task(watch.run())
+            group.create_task(
+                observing.health("relay", db, watch, {"scanner": _scanner_look(settings)}).serve(observing.sockets)
+            )
             if tls is not None:
                 group.create_task(tls.watch(get_logger("relay").info))
             try:
@@ -124,6 +132,21 @@ def _scanner(settings: Settings) -> Clamd | None:
     return Clamd(settings.gateway.clamd, ClamdLimits(scan_seconds=settings.gateway.scanner_seconds))
 
 
+def _scanner_look(settings: Settings) -> Look:
+    scanner = _scanner(settings)
+
+    async def look() -> str | None:
+        if scanner is None:
+            return None
+        try:
+            await scanner.version()
+        except TryLater:
+            return "The malware scanner does not answer: mail is told to come back later."
+        return None
+
+    return look
+
+
 def _spools(settings: Settings) -> Spools:
     folder = settings.path(settings.smtp.spool)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -135,7 +158,7 @@ def _server(
     via: Via,
     *,
     directory: Directory,
-    gateway: InboundGateway,
+    gateway: CountedInbound,
     spools: Spools,
     tls: ServerTls | None,
 ) -> SmtpServer:

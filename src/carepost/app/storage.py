@@ -61,10 +61,10 @@ async def storage(
         if not may_attach:
             raise
         server.find()
-        yield _dsns(server)
+        yield running(server)
         return
     try:
-        yield _dsns(server)
+        yield running(server)
     finally:
         await server.stop()
 
@@ -83,7 +83,8 @@ async def prepare(dsns: Dsns, *, progress: Progress | None = None) -> None:
         progress(f"Schema brought up to date ({len(done.applied)} steps)")
 
 
-def _dsns(server: EmbeddedPostgres) -> Dsns:
+def running(server: EmbeddedPostgres) -> Dsns:
+    """How to reach a server that was started, or found."""
     return Dsns(
         app=server.dsn("carepost_app"),
         relay=server.dsn("carepost_relay"),

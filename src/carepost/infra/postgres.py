@@ -34,6 +34,7 @@ from carepost.infra.postgres_config import (
 from carepost.infra.postgres_place import (
     Owner,
     Place,
+    erase_place,
     find_owner,
     find_place,
     own_folder,
@@ -135,6 +136,34 @@ class EmbeddedPostgres:
                     if not await _ended(child, self.policy.stop_seconds):
                         child.kill()
                         child.wait()
+        finally:
+            if self._lock is not None:
+                self._lock.close()
+                self._lock = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the server that we started still runs."""
+        return self._child is not None and self._child.poll() is None
+
+    async def start_again(self) -> None:
+        """Start a server that ended unasked. Raises as `start`; then try later."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+        await self.start()
+
+    def erase(self) -> None:
+        """Delete this folder's cluster, wherever it is, and all that is in it. Raises AlreadyRunning.
+
+        Deleting the data folder alone would leave behind a cluster that lives elsewhere (see `postgres_place`).
+        """
+        place = find_place(self.folder, find_owner())
+        self._take_lock(place)
+        try:
+            if _processes_of(place.cluster):
+                raise AlreadyRunning(f"The database of {self.folder} is still ending. Try again in a moment.")
+            erase_place(self.folder, place)
         finally:
             if self._lock is not None:
                 self._lock.close()

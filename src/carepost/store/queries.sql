@@ -421,3 +421,12 @@ SELECT m.folder_id, m.uid
    AND s.flags & %(mask)s = %(value)s
  ORDER BY m.internal_date DESC, m.uid DESC
  LIMIT %(limit)s;
+
+-- long_tails --
+-- Mailboxes of the organisation whose search index has fallen behind, the longest tails first.
+SELECT mailbox_id
+  FROM search_tail
+ GROUP BY mailbox_id
+HAVING count(*) > %(longer_than)s
+ ORDER BY count(*) DESC
+ LIMIT %(limit)s;

@@ -359,3 +359,8 @@ async def uids_of_objects(tx: Transaction, **columns: object) -> list[tuple[Fold
 
 async def uids_by_date(tx: Transaction, **columns: object) -> list[tuple[FolderId, Uid]]:
     return [(FolderId(folder_id), Uid(uid)) for folder_id, uid in await tx.tuples(SQL["uids_by_date"], columns)]
+
+
+async def long_tails(tx: Transaction, *, longer_than: int, limit: int) -> list[MailboxId]:
+    rows = await tx.tuples(SQL["long_tails"], {"longer_than": longer_than, "limit": limit})
+    return [MailboxId(row[0]) for row in rows]

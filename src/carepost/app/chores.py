@@ -1,0 +1,59 @@
+"""What has to be done again and again: expire quarantine, forget traces, purge bodies, let search indexes catch up.
+
+Promises
+    Chores may run in several processes at once: each takes rows that nobody else has, and finding none is no fault.
+    A chore that fails is told about and tried again in its next turn; it keeps nobody else from theirs.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from carepost.app.areas import Areas
+from carepost.audit.model import Actor
+from carepost.base.errors import MailError
+from carepost.base.ids import OrganisationId
+from carepost.infra.log import get_logger
+
+log = get_logger("chores")
+
+CHORES = Actor.job("chores")
+EVERY_SECONDS = 60.0
+# A body is stored before its keys are given: one without a key is left for a day before it counts as given up.
+PURGE_AFTER = timedelta(days=1)
+
+Chore = Callable[[OrganisationId], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Chores:
+    areas: Areas
+
+    async def run(self) -> None:
+        """Every minute, until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            await self.turn()
+
+    async def turn(self) -> None:
+        """One round over all organisations."""
+        for organisation in await self.areas.organisations():
+            for name, chore in self._chores().items():
+                await _do(name, chore, organisation.id)
+
+    def _chores(self) -> Mapping[str, Chore]:
+        gateway, upkeep = self.areas.gateway, self.areas.store.upkeep
+        return {
+            "expire quarantine": lambda organisation: gateway.quarantine.expire(CHORES, organisation),
+            "forget traces": gateway.trace.forget,
+            "purge bodies": lambda organisation: upkeep.purge_bodies(organisation, older_than=PURGE_AFTER),
+            "fold indexes": upkeep.fold_indexes,
+        }
+
+
+async def _do(name: str, chore: Chore, organisation: OrganisationId) -> None:
+    try:
+        await chore(organisation)
+    except MailError as error:
+        log.warning("chore failed", chore=name, organisation=int(organisation), error=error)

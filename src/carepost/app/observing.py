@@ -1,0 +1,89 @@
+"""What a worker says of itself: numbers, and whether it is well."""
+
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from carepost.base.errors import MailError, TryLater
+from carepost.gateway.inbound import InboundGateway
+from carepost.gateway.model import Connection, Envelope, Receipt, Refused
+from carepost.infra.db import Database
+from carepost.infra.durability import DurabilityFinding, DurabilityWatch
+from carepost.infra.log import get_logger
+from carepost.infra.metrics import Metrics
+from carepost.ops.health import Health, Look
+
+log = get_logger("health")
+
+
+class Gauges:
+    """The numbers of the service. Made once, before workers are forked."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.exposition: Callable[[], bytes] = metrics.exposition
+        self.messages = metrics.counter("messages_received", "Messages that came by port 25 or LMTP.", ["outcome"])
+        self.walk = metrics.seconds("inbound_walk", "From the last byte of a message to our answer.")
+        self.octets = metrics.counter("octets_received", "Octets of messages that were taken.")
+        self.weak = metrics.gauge("durability_findings", "Settings of the database that could lose accepted mail.")
+
+
+@dataclass(frozen=True, slots=True)
+class Observing:
+    """Given to each worker: the gauges, and the sockets on which it may be asked."""
+
+    gauges: Gauges
+    sockets: Sequence[socket.socket]
+
+    def watch(self, db: Database) -> DurabilityWatch:
+        """Looks every minute whether what is committed is kept."""
+
+        def tell(findings: Sequence[DurabilityFinding]) -> None:
+            self.gauges.weak.set(len(findings))
+            for finding in findings:
+                log.error("the database could lose accepted mail", finding=str(finding))
+
+        return DurabilityWatch(db, tell)
+
+    def health(self, role: str, db: Database, watch: DurabilityWatch, further: Mapping[str, Look]) -> Health:
+        async def database() -> str | None:
+            try:
+                async with db.transaction() as tx:
+                    await tx.one("SELECT 1 AS well")
+            except TryLater:
+                return "The database does not answer."
+            return None
+
+        async def durability() -> str | None:
+            return None if watch.sound else "The database may lose what it commits, or has not been asked for minutes."
+
+        looks: dict[str, Look] = {"database": database, "durability": durability, **further}
+        return Health(role=role, looks=looks, metrics=self.gauges.exposition)
+
+
+@dataclass(frozen=True, slots=True)
+class CountedInbound:
+    """The gateway, counted; and closed, for a while, when the database could lose what it commits (C1)."""
+
+    gateway: InboundGateway
+    gauges: Gauges
+    watch: DurabilityWatch
+
+    async def receive(self, connection: Connection, envelope: Envelope, raw: bytes) -> Receipt:
+        if not self.watch.sound:
+            self.gauges.messages.labels(outcome="later").inc()
+            raise TryLater("Mail cannot be taken safely just now. Please try again later.", cause="durability")
+        began = time.perf_counter()
+        try:
+            receipt = await self.gateway.receive(connection, envelope, raw)
+        except Refused:
+            self.gauges.messages.labels(outcome="refused").inc()
+            raise
+        except MailError:
+            self.gauges.messages.labels(outcome="later").inc()
+            raise
+        finally:
+            self.gauges.walk.observe(time.perf_counter() - began)
+        self.gauges.messages.labels(outcome="taken").inc()
+        self.gauges.octets.inc(len(raw))
+        return receipt

@@ -1,0 +1,126 @@
+"""`carepost serve`: a parent that opens the ports and the database, and worker processes by role.
+
+    relay    faces strangers on port 25 (and LMTP): given no root key, and a database role that reads no mail
+    access   mail programs, pages and chores: holds the root key
+
+Promises
+    Every worker of a role is like every other: they share the ports and meet only in PostgreSQL.
+    The embedded database is started first, prepared, watched, and stopped last.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+from carepost.app.access import AccessSockets, run_access
+from carepost.app.areas import database_limits, key_files
+from carepost.app.observing import Gauges, Observing
+from carepost.app.relay import RelaySockets, run_relay
+from carepost.app.storage import Dsns, Progress, embedded, external, prepare, running
+from carepost.base.errors import MailError, NotPossible
+from carepost.infra.db import Database
+from carepost.infra.log import configure, get_logger
+from carepost.infra.metrics import Metrics
+from carepost.infra.postgres import EmbeddedPostgres
+from carepost.infra.prefork import PreforkPolicy, WorkerGroup, listen_on, serve_processes
+from carepost.infra.settings import Settings
+
+log = get_logger("serve")
+
+ROLES = ("relay", "access")
+_DATABASE_LOOK_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Service:
+    """One running `carepost serve`."""
+
+    settings: Settings
+    roles: Sequence[str] = ROLES
+    progress: Progress = lambda _text: None
+    # Called once every worker has been started: a demo seeds its world from here.
+    workers_started: Callable[[Dsns], None] = lambda _dsns: None
+    _database: EmbeddedPostgres | None = field(default=None, init=False)
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; the exit code. Raises NotPossible, in words, when it cannot start."""
+        if unknown := set(self.roles) - set(ROLES):
+            raise NotPossible(f"There is no role {', '.join(sorted(unknown))}. The roles are {' and '.join(ROLES)}.")
+        configure(style=self.settings.observe.log, level=self.settings.observe.log_level)
+        self.settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        key_files(self.settings).create_missing()
+        dsns = self._open_database()
+        try:
+            self._prepare(dsns)
+            return self._serve(dsns)
+        finally:
+            if self._database is not None:
+                asyncio.run(self._database.stop())
+
+    def _open_database(self) -> Dsns:
+        if (theirs := external(self.settings)) is not None:
+            return theirs
+        self._database = embedded(self.settings, self.progress)
+        asyncio.run(self._database.start())
+        return running(self._database)
+
+    def _prepare(self, dsns: Dsns) -> None:
+        async def work() -> None:
+            if dsns.embedded is not None:
+                await prepare(dsns, progress=self.progress)
+            if "access" in self.roles:
+                await _give_platform_its_key(self.settings, dsns)
+
+        asyncio.run(work())
+
+    def _serve(self, dsns: Dsns) -> int:
+        given, metrics = self.settings, Metrics(self.settings.path("metrics"))
+        observing = Observing(Gauges(metrics), listen_on(given.observe.listen))
+        groups: list[WorkerGroup] = []
+        if "relay" in self.roles and given.workers.relay:
+            relay = RelaySockets(listen_on(given.smtp.listen), listen_on(given.smtp.lmtp))
+            work = partial(run_relay, given, dsns, relay, observing)
+            groups.append(WorkerGroup(name="relay", count=given.workers.relay, run=work))
+        if "access" in self.roles and given.workers.access:
+            access = AccessSockets(
+                imap=listen_on(given.imap.listen),
+                imap_tls=listen_on(given.imap.listen_tls),
+                web=listen_on(given.web.listen),
+                content=listen_on(given.web.content_listen),
+            )
+            work = partial(run_access, given, dsns, access, observing)
+            groups.append(WorkerGroup(name="access", count=given.workers.access, run=work))
+        log.info("serving", roles=[group.name for group in groups], pid=os.getpid())
+        self.workers_started(dsns)
+        return serve_processes(
+            groups,
+            PreforkPolicy(stop_seconds=given.workers.stop_seconds),
+            tend=(self._tend_database,),
+            ended=lambda _name, pid: metrics.forget_worker(pid),
+        )
+
+    def _tend_database(self) -> None:
+        """Start our database again when it ended unasked. Workers answer 4xx meanwhile."""
+        server = self._database
+        if server is None or server.is_alive:
+            return
+        log.error("the database ended unexpectedly and is started again")
+        with suppress(MailError, OSError):
+            asyncio.run(server.start_again())
+
+
+async def _give_platform_its_key(settings: Settings, dsns: Dsns) -> None:
+    """The organisation that stands for the service itself is made by a migration, which has no root key."""
+    from carepost.audit.model import PLATFORM
+    from carepost.base.clock import SystemClock
+    from carepost.store import repo
+    from carepost.store.keys import Keystore
+
+    async with Database.open(dsns.app, role="carepost_app", limits=database_limits(settings)) as db:
+        keys = Keystore(db, key_files(settings).root(), SystemClock())
+        async with db.transaction(PLATFORM) as tx:
+            if not await repo.organisation_keys(tx, PLATFORM):
+                await keys.mint_organisation(tx, PLATFORM)
