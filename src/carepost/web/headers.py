@@ -12,7 +12,8 @@ _BOTH = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
-    "permissions-policy": "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), display-capture=(), fullscreen=(),"
+    "permissions-policy": "accelerometer=(), autoplay=(), camera=(), clipboard-read=(), display-capture=(),"
+    " fullscreen=(),"
     " geolocation=(), gyroscope=(), hid=(), magnetometer=(), microphone=(), midi=(), payment=(),"
     " publickey-credentials-get=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()",
     "x-robots-tag": "noindex, nofollow",

@@ -50,7 +50,8 @@ class Visitor:
     session_token: str
     shared_computer: bool
     client: str | None
-    must_accept: bool
+    must_accept: bool  # the acceptable use policy, before anything else (R74)
+    must_change_password: bool
 
     @property
     def own(self) -> MailboxAccess | None:

@@ -44,6 +44,17 @@ class On(StrEnum):
     ORGANISATION = "organisation"  # the visitor's own
 
 
+class Needs(StrEnum):
+    """What must be in order before a person may use a door."""
+
+    NOTHING = "nothing"
+    POLICY = "policy"  # the acceptable use policy is accepted (R74)
+    ALL = "all"  # and a password that somebody else chose is changed
+
+
+Enter = Callable[["Visit"], Awaitable[Response]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Door:
     """One route: where it is, what it does, and the permission that it asks for."""
@@ -51,10 +62,10 @@ class Door:
     path: str
     method: str
     name: str
-    enter: Callable[["Visit"], Awaitable[Response]]
+    enter: Enter
     verb: Verb | None  # None: anyone
     on: On
-    before_acceptance: bool = False  # may be used before the acceptable use policy is accepted (R74)
+    needs: Needs = Needs.ALL
 
 
 WhoIs = Callable[[str, str | None], Awaitable[Visitor | None]]
@@ -140,6 +151,11 @@ class House:
         return "__Host-session" if self.policy.is_secure else "session"
 
     @property
+    def device_cookie(self) -> str:
+        """Knows a person's own computer again, so that nobody else can lock them out of it (R86)."""
+        return "__Host-device" if self.policy.is_secure else "device"
+
+    @property
     def passer_by_cookie(self) -> str:
         return "__Host-passerby" if self.policy.is_secure else "passerby"
 
@@ -216,8 +232,10 @@ class House:
         if door.verb is not None:
             if visit.visitor is None:
                 return self._sign_in_first(visit)
-            if visit.visitor.must_accept and not door.before_acceptance:
+            if visit.visitor.must_accept and door.needs is not Needs.NOTHING:
                 return visit.go("/acceptable-use/accept")
+            if visit.visitor.must_change_password and door.needs is Needs.ALL:
+                return visit.go("/settings/password")
             authorize(visit.visitor.rights, door.verb, self._thing(door, visit))
         if door.method == "POST":
             await self._take_form(visit)

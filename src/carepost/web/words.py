@@ -1,6 +1,7 @@
 """PURE. Small words that several pages need."""
 
 import re
+from datetime import datetime
 
 
 def initials_of(name: str) -> str:
@@ -10,3 +11,7 @@ def initials_of(name: str) -> str:
     if not words:
         return "?"
     return (words[0][0] + (words[-1][0] if len(words) > 1 else "")).upper()
+
+
+def long_time(at: datetime) -> str:
+    return f"{at:%A} {at.day} {at:%B} {at:%Y}, {at:%H:%M}"

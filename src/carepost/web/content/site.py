@@ -2,7 +2,7 @@
 
 Promises
     No cookie is read or set here; who may look is sealed into the address for some minutes, and asked again each time:
-    somebody who lost the mailbox or whose account was closed sees nothing more.
+    who lost the mailbox or whose account was closed sees nothing more.
     Every answer, errors too, carries the content policy: no script, no form, no fetch from elsewhere, framed by us only.
     A body is what `message.sanitise` returned, unedited; an attachment is its bytes, never as an active type.
 """
@@ -121,7 +121,9 @@ def attachment_response(message: Message, part: Part, *, as_view: bool) -> Respo
     else:
         body = message.body_bytes(part)
     return Response(
-        body, media_type=media_type, headers={"content-disposition": disposition("inline" if view else "attachment", name)}
+        body,
+        media_type=media_type,
+        headers={"content-disposition": disposition("inline" if view else "attachment", name)},
     )
 
 

@@ -6,6 +6,7 @@ Promises
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from starlette.responses import Response
 
@@ -34,6 +35,16 @@ _PLACES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Deed:
+    """Which messages of which folder, and where to go afterwards."""
+
+    opened: Opened
+    folder: FolderView
+    uids: Sequence[int]
+    back: str
+
+
 async def do(rooms: MailRooms, visit: Visit) -> Response:
     """Do the one thing that the pressed button names with the chosen messages of a folder."""
     opened = await open_mailbox(rooms, visit.mailbox())
@@ -49,7 +60,7 @@ async def do(rooms: MailRooms, visit: Visit) -> Response:
         stay = visit.form.text("here") if deed in {"flag", "unflag"} else ""
         return visit.go(stay or back, SaidNote(f"{_messages(uids)} {says}."))
     if deed == "delete":
-        return await _delete(rooms, visit, opened, folder, uids, back)
+        return await _delete(rooms, visit, _Deed(opened, folder, uids, back))
     if deed in _PLACES:
         use, says = _PLACES[deed]
         target = opened.special(use)
@@ -58,7 +69,7 @@ async def do(rooms: MailRooms, visit: Visit) -> Response:
         says = f"moved to {pages.title_of(target)}"
     else:
         raise Malformed("The page did not say what to do.")
-    return await _move(rooms, visit, opened, folder, target, uids, says, back)
+    return await _move(rooms, visit, _Deed(opened, folder, uids, back), target, says)
 
 
 async def undo(rooms: MailRooms, visit: Visit) -> Response:
@@ -81,17 +92,8 @@ async def undo(rooms: MailRooms, visit: Visit) -> Response:
     return visit.go(back, SaidNote(says))
 
 
-async def _move(
-    rooms: MailRooms,
-    visit: Visit,
-    opened: Opened,
-    folder: FolderView,
-    target: FolderView,
-    uids: Sequence[int],
-    says: str,
-    back: str,
-) -> Response:
-    mailbox = opened.access.mailbox
+async def _move(rooms: MailRooms, visit: Visit, deed: _Deed, target: FolderView, says: str) -> Response:
+    mailbox, folder, uids, back = deed.opened.access.mailbox, deed.folder, deed.uids, deed.back
     if target.id == folder.id:
         return visit.go(back, SaidNote("The messages are in that folder already."))
     if target.special_use is SpecialUse.TRASH:
@@ -111,14 +113,13 @@ async def _move(
     return visit.go(back, note)
 
 
-async def _delete(
-    rooms: MailRooms, visit: Visit, opened: Opened, folder: FolderView, uids: Sequence[int], back: str
-) -> Response:
+async def _delete(rooms: MailRooms, visit: Visit, deed: _Deed) -> Response:
+    mailbox, folder = deed.opened.access.mailbox, deed.folder
     if folder.special_use is not SpecialUse.TRASH:
         raise NotPossible("Only messages in the bin can be deleted for good. Move them there first.")
-    authorize(visit.me.rights, Verb.MAILBOX_DELETE, OnMailbox.of(opened.access.mailbox))
-    gone = await rooms.filing.expunge(visit.me.actor, opened.access.mailbox, folder.id, uids)
-    return visit.go(back, SaidNote(f"{_messages(gone)} deleted for good."))
+    authorize(visit.me.rights, Verb.MAILBOX_DELETE, OnMailbox.of(mailbox))
+    gone = await rooms.filing.expunge(visit.me.actor, mailbox, folder.id, deed.uids)
+    return visit.go(deed.back, SaidNote(f"{_messages(gone)} deleted for good."))
 
 
 def _messages(several: Sequence[object]) -> str:

@@ -15,7 +15,7 @@ from carepost.message.model import Message, Part
 from carepost.message.sanitise_text import text_as_html
 from carepost.web.mail.pages import Trust, size_words
 
-# Shown by browsers as pictures or text under a sandbox, without running anything. SVG is not among them: it is a program.
+# Shown by browsers under a sandbox without running anything. SVG is not among them: it is a program.
 VIEWABLE = frozenset(
     {"image/png", "image/jpeg", "image/gif", "image/webp", "text/plain", "text/csv", "application/pdf"}
 )

@@ -3,11 +3,13 @@
 import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from starlette.responses import JSONResponse, Response
 
 from carepost.base.ids import FolderId, MailboxId
 from carepost.store.model import Flag, FolderView, Listed, PageKey, SpecialUse
+from carepost.store.search import Query
 from carepost.web.mail import pages
 from carepost.web.mail.rooms import MailRooms, Opened, open_mailbox, sidebar
 from carepost.web.mail.search_words import read_words
@@ -103,9 +105,7 @@ def choices(opened: Opened, folder: FolderView) -> tuple[pages.Choice, ...]:
 
 async def search(rooms: MailRooms, visit: Visit) -> Response:
     """Found messages of one mailbox, newest first."""
-    mailbox = visit.me.mailboxes.get(MailboxId(int(visit.query("mailbox")))) if visit.query("mailbox").isdigit() else None
-    access = mailbox or visit.me.own or next(iter(visit.me.mailboxes.values()))
-    opened = await open_mailbox(rooms, access)
+    opened = await open_mailbox(rooms, visit.mailbox())
     words = visit.query("q")[:500]
     wanted = read_words(words, visit.house.policy.zone)
     folder, note = _wanted_folder(opened, wanted.folder)
@@ -116,7 +116,7 @@ async def search(rooms: MailRooms, visit: Visit) -> Response:
     if len(lines) >= most:
         note = f"The {most} newest are shown. Add a word, or a date such as after:2026-11-01, to find older ones."
     shown = pages.ListView(
-        title=f"Search {access.mailbox.display_name}",
+        title=f"Search {opened.access.mailbox.display_name}",
         unread=0,
         lines=lines,
         filters=(),
@@ -132,11 +132,11 @@ async def search(rooms: MailRooms, visit: Visit) -> Response:
 
 
 async def _found(
-    rooms: MailRooms, visit: Visit, opened: Opened, folder: FolderView | None, query: object
+    rooms: MailRooms, visit: Visit, opened: Opened, folder: FolderView | None, query: Query
 ) -> tuple[pages.Line, ...]:
     mailbox = opened.access.mailbox
     places = await rooms.search.search(
-        mailbox, folder.id if folder else None, query, limit=visit.house.policy.search_lines  # type: ignore[arg-type]
+        mailbox, folder.id if folder else None, query, limit=visit.house.policy.search_lines
     )
     by_folder: dict[FolderId, list[int]] = {}
     for at, uid in places:
@@ -148,13 +148,17 @@ async def _found(
         listed = [Listed(row, summaries[row.uid]) for row in rows if row.uid in summaries]
         shown = pages.lines(
             listed,
-            href=lambda uid, at=at: f"{pages.folder_href(mailbox.id, at)}/{uid}",  # type: ignore[misc]
+            href=partial(_letter_href, mailbox.id, at),
             now=rooms.clock.now(),
             zone=visit.house.policy.zone,
         )
         lines += [(item.row.internal_date, replace(line, day="")) for item, line in zip(listed, shown, strict=True)]
     lines.sort(key=lambda pair: pair[0], reverse=True)
     return tuple(line for _, line in lines)
+
+
+def _letter_href(mailbox: MailboxId, folder: FolderId, uid: int) -> str:
+    return f"{pages.folder_href(mailbox, folder)}/{uid}"
 
 
 def _wanted_folder(opened: Opened, name: str | None) -> tuple[FolderView | None, str]:
@@ -197,7 +201,11 @@ async def show_places(rooms: MailRooms, visit: Visit) -> Response:
 def _key(text: str) -> PageKey | None:
     """A page's key out of a link; anything else is the first page."""
     at, dash, uid = text.partition("-")
-    if not (dash and at.isascii() and at.isdigit() and uid.isascii() and uid.isdigit()) or len(at) > 17 or len(uid) > 10:
+    if (
+        not (dash and at.isascii() and at.isdigit() and uid.isascii() and uid.isdigit())
+        or len(at) > 17
+        or len(uid) > 10
+    ):
         return None
     try:
         return datetime.fromtimestamp(int(at) / 1_000_000, tz=UTC), int(uid)

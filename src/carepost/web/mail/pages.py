@@ -188,17 +188,26 @@ def lines(
     for item in listed:
         at = item.row.internal_date.astimezone(zone)
         day = day_of(at, now.astimezone(zone))
-        shown.append(_line(item, href, at, now.astimezone(zone), "" if day == heading else day, opened))
+        shown.append(
+            _line(
+                item,
+                href=href(item.row.uid),
+                at=at,
+                now=now.astimezone(zone),
+                day="" if day == heading else day,
+                is_open=item.row.uid == opened,
+            )
+        )
         heading = day
     return tuple(shown)
 
 
-def _line(item: Listed, href: Callable[[int], str], at: datetime, now: datetime, day: str, opened: int | None) -> Line:
+def _line(item: Listed, *, href: str, at: datetime, now: datetime, day: str, is_open: bool) -> Line:
     row, summary = item.row, item.summary
     sender = summary.sender_name or summary.sender_address or "No sender"
     return Line(
         uid=row.uid,
-        href=href(row.uid),
+        href=href,
         sender=sender,
         initials=initials_of(sender),
         hue=hue_of(summary.sender_address),
@@ -212,7 +221,7 @@ def _line(item: Listed, href: Callable[[int], str], at: datetime, now: datetime,
         answered=bool(row.flags & Flag.ANSWERED),
         attachments=bool(summary.attachments),
         outside=WARNED in row.keywords,
-        open=row.uid == opened,
+        open=is_open,
     )
 
 
@@ -259,10 +268,6 @@ def short_time(at: datetime, now: datetime) -> str:
     if timedelta(0) <= now - at < timedelta(days=6):
         return f"{at:%a} {at:%H:%M}"
     return f"{at.day} {at:%b}" if at.year == now.year else f"{at.day} {at:%b} {at:%Y}"
-
-
-def long_time(at: datetime) -> str:
-    return f"{at:%A} {at.day} {at:%B} {at:%Y}, {at:%H:%M}"
 
 
 def hue_of(address: str) -> int:

@@ -1,5 +1,6 @@
 """The pages of one message: reading it, why it was delivered, where to move it, its parts."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
 from markupsafe import Markup
@@ -7,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from carepost.base.errors import NotPossible
 from carepost.directory.access import OnMailbox, Verb, is_allowed
+from carepost.gateway.explain import explain
 from carepost.message.model import Message
 from carepost.message.parse import parse
 from carepost.message.summary import Summary, summarise
@@ -18,44 +20,55 @@ from carepost.web.mail.rooms import MailRooms, Opened, open_mailbox
 from carepost.web.mail.trust import scanned_words, trust_of
 from carepost.web.sealing import ContentNote
 from carepost.web.shell import NoSuchPage, Visit
-from carepost.web.words import initials_of
+from carepost.web.words import initials_of, long_time
 
+GONE = "This message is no longer in this folder. It was moved or deleted."
 FRAGMENT_HEADER = "x-carepost-part"  # the script asks for the reading pane alone
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A message where it lies."""
+
+    opened: Opened
+    folder: FolderView
+    row: MessageRow
+    summary: Summary
+    message: Message
+
+    @property
+    def at(self) -> str:
+        return f"{pages.folder_href(self.folder.mailbox, self.folder.id)}/{self.row.uid}"
+
+
 async def read_letter(rooms: MailRooms, visit: Visit) -> Response:
-    opened = await open_mailbox(rooms, visit.mailbox())
-    folder = opened.folder(visit.number("folder"))
-    row, summary, message = await _fetch(rooms, visit, opened, folder)
-    await _mark_seen(rooms, visit, opened, folder, row)
-    letter = _letter(visit, opened, folder, row, summary, message)
+    found = await _fetch(rooms, visit)
+    await _mark_seen(rooms, visit, found)
+    letter = _letter(visit, found)
     if visit.request.headers.get(FRAGMENT_HEADER) == "letter":
         return visit.page("mail/letter.html", reading=letter, heading="h2")
-    opened = await open_mailbox(rooms, opened.access)  # the counts after it was marked as read
-    folder = opened.folder(folder.id)
-    shown = await folder_list(rooms, visit, opened, folder, opened_uid=row.uid)
+    opened = await open_mailbox(rooms, found.opened.access)  # the counts after it was marked as read
+    folder = opened.folder(found.folder.id)
+    shown = await folder_list(rooms, visit, opened, folder, opened_uid=found.row.uid)
     return await list_page(rooms, visit, opened, folder, shown, reading=letter, title=letter.subject)
 
 
 async def why(rooms: MailRooms, visit: Visit) -> Response:
     """What was found about a message and what was decided, in plain words, by its trace id."""
-    opened = await open_mailbox(rooms, visit.mailbox())
-    folder = opened.folder(visit.number("folder"))
-    row, summary, message = await _fetch(rooms, visit, opened, folder)
-    story = None
-    if row.trace is not None:
-        story = await rooms.verdicts.story(opened.access.mailbox.organisation, row.trace)
-    zone = visit.house.policy.zone
+    found = await _fetch(rooms, visit)
+    record = None
+    if found.row.trace is not None:
+        mailbox = found.opened.access.mailbox
+        record = await rooms.trace.for_reader(visit.me.actor, mailbox.organisation, mailbox.id, found.row.trace)
     return visit.page(
         "mail/why.html",
         title="Why it was delivered",
-        back=_at(opened, folder, row.uid),
-        subject=summary.subject or "No subject",
-        trust=trust_of(message, row),
-        story=story,
-        decided_at=pages.long_time(story.at.astimezone(zone)) if story else "",
-        arrived=pages.long_time(row.internal_date.astimezone(zone)),
-        facts=_facts(row, summary, message),
+        back=found.at,
+        subject=found.summary.subject or "No subject",
+        trust=trust_of(found.message, found.row),
+        story=explain(record, rooms.deck) if record else None,
+        arrived=long_time(found.row.internal_date.astimezone(visit.house.policy.zone)),
+        facts=_facts(found.row, found.summary),
     )
 
 
@@ -63,14 +76,15 @@ async def choose_folder(rooms: MailRooms, visit: Visit) -> Response:
     """Where to move a message: the menu that works everywhere."""
     opened = await open_mailbox(rooms, visit.mailbox())
     folder = opened.folder(visit.number("folder"))
-    row, summary = await _row_and_summary(rooms, visit, opened, folder)
+    summary = await _summary(rooms, visit, opened, folder)
+    at = pages.folder_href(folder.mailbox, folder.id)
     return visit.page(
         "mail/move.html",
         title="Move a message",
-        back=_at(opened, folder, row.uid),
-        act=f"{pages.folder_href(folder.mailbox, folder.id)}/do",
-        to_list=pages.folder_href(folder.mailbox, folder.id),
-        uid=row.uid,
+        back=f"{at}/{visit.number('uid')}",
+        act=f"{at}/do",
+        to_list=at,
+        uid=visit.number("uid"),
         subject=summary.subject or "No subject",
         choices=choices(opened, folder),
     )
@@ -80,7 +94,7 @@ async def open_part(rooms: MailRooms, visit: Visit) -> Response:
     """To the content origin, with leave to look at one attachment for a few minutes."""
     opened = await open_mailbox(rooms, visit.mailbox())
     folder = opened.folder(visit.number("folder"))
-    _, summary = await _row_and_summary(rooms, visit, opened, folder)
+    summary = await _summary(rooms, visit, opened, folder)
     part = visit.request.path_params["part"]
     mode = "view" if visit.query("do") == "view" else "save"
     media_type = next((kind for path, _, kind, _ in summary.attachments if path == part), None)
@@ -89,57 +103,53 @@ async def open_part(rooms: MailRooms, visit: Visit) -> Response:
     if mode == "view" and not is_viewable(media_type):
         raise NotPossible("A file of this kind can't be shown in the browser safely. It can only be saved.")
     if mode == "save" and visit.me.shared_computer:
-        raise NotPossible("On a shared computer attachments can be looked at, and not saved (R194).")
-    return RedirectResponse(_content(visit, opened, folder, visit.number("uid"), part, mode), status_code=303)
+        raise NotPossible("On a shared computer attachments can be looked at, and not saved.")
+    return RedirectResponse(_content(visit, folder, part=part, mode=mode), status_code=303)
 
 
-async def _fetch(
-    rooms: MailRooms, visit: Visit, opened: Opened, folder: FolderView
-) -> tuple[MessageRow, Summary, Message]:
-    uid = visit.number("uid")
-    rows = await rooms.messages.rows(opened.access.mailbox, folder.id, [uid])
-    raw = await rooms.messages.body(opened.access.mailbox, folder.id, uid) if rows else None
+async def _fetch(rooms: MailRooms, visit: Visit) -> _Found:
+    opened = await open_mailbox(rooms, visit.mailbox())
+    folder = opened.folder(visit.number("folder"))
+    uid, mailbox = visit.number("uid"), opened.access.mailbox
+    rows = await rooms.messages.rows(mailbox, folder.id, [uid])
+    raw = await rooms.messages.body(mailbox, folder.id, uid) if rows else None
     if raw is None:
-        raise NotPossible("This message is no longer in this folder. It was moved or deleted.")
+        raise NotPossible(GONE)
     message = parse(raw)
-    return rows[0], summarise(message), message
+    return _Found(opened, folder, rows[0], summarise(message), message)
 
 
-async def _row_and_summary(
-    rooms: MailRooms, visit: Visit, opened: Opened, folder: FolderView
-) -> tuple[MessageRow, Summary]:
+async def _summary(rooms: MailRooms, visit: Visit, opened: Opened, folder: FolderView) -> Summary:
     uid = visit.number("uid")
-    rows = await rooms.messages.rows(opened.access.mailbox, folder.id, [uid])
     summaries = await rooms.messages.summaries(opened.access.mailbox, folder.id, [uid])
-    if not rows or uid not in summaries:
-        raise NotPossible("This message is no longer in this folder. It was moved or deleted.")
-    return rows[0], summaries[uid]
+    if uid not in summaries:
+        raise NotPossible(GONE)
+    return summaries[uid]
 
 
-async def _mark_seen(rooms: MailRooms, visit: Visit, opened: Opened, folder: FolderView, row: MessageRow) -> None:
-    thing = OnMailbox.of(opened.access.mailbox)
-    if not row.flags & Flag.SEEN and is_allowed(visit.me.rights, Verb.MAILBOX_WRITE, thing):
-        await rooms.filing.set_flags(opened.access.mailbox, folder.id, [row.uid], add=Flag.SEEN)
+async def _mark_seen(rooms: MailRooms, visit: Visit, found: _Found) -> None:
+    mailbox, row = found.opened.access.mailbox, found.row
+    if not row.flags & Flag.SEEN and is_allowed(visit.me.rights, Verb.MAILBOX_WRITE, OnMailbox.of(mailbox)):
+        await rooms.filing.set_flags(mailbox, found.folder.id, [row.uid], add=int(Flag.SEEN))
 
 
-def _letter(
-    visit: Visit, opened: Opened, folder: FolderView, row: MessageRow, summary: Summary, message: Message
-) -> LetterView:
-    at, list_at = _at(opened, folder, row.uid), pages.folder_href(folder.mailbox, folder.id)
+def _letter(visit: Visit, found: _Found) -> LetterView:
+    folder, row, summary, message = found.folder, found.row, found.summary, found.message
+    list_at = pages.folder_href(folder.mailbox, folder.id)
     show, after = visit.query("show"), visit.query("after")
     bodies = bodies_of(message)
     as_html = bodies.html is not None and (visit.query("as") == "html" or bodies.plain is None)
     written = row.internal_date.astimezone(visit.house.policy.zone)
     sender = summary.sender_name or summary.sender_address or "No sender"
-    frame_at = _content(visit, opened, folder, row.uid, "", "body") if as_html else ""
+    frame_at = _content(visit, folder, part="", mode="body") if as_html else ""
     return LetterView(
         uid=row.uid,
-        href=pages.with_query(at, show=show, after=after),
+        href=pages.with_query(found.at, show=show, after=after),
         back=pages.with_query(list_at, show=show, after=after),
         folder=pages.title_of(folder),
         act=f"{list_at}/do",
-        move_href=f"{at}/move",
-        why_href=f"{at}/why",
+        move_href=f"{found.at}/move",
+        why_href=f"{found.at}/why",
         subject=summary.subject or "No subject",
         sender=sender,
         address=summary.sender_address,
@@ -148,26 +158,22 @@ def _letter(
         to=pages.people(summary.to_shown) or "nobody it names",
         cc=pages.people(summary.cc_shown),
         at=written.isoformat(timespec="minutes"),
-        when=pages.long_time(written),
+        when=long_time(written),
         flagged=bool(row.flags & Flag.FLAGGED),
         in_archive=folder.special_use is SpecialUse.ARCHIVE,
         in_bin=folder.special_use is SpecialUse.TRASH,
         trust=trust_of(message, row),
         findings=tuple(pages.summary_matters(summary)),
         shown_as=_shown_as(is_html=as_html, both=bodies.html is not None and bodies.plain is not None),
-        other_href=_other(at, show, after, is_html=as_html) if bodies.html and bodies.plain else "",
+        other_href=_other(found.at, show, after, is_html=as_html) if bodies.html and bodies.plain else "",
         other_words="Show it as plain text" if as_html else "Show it as it was laid out",
         frame_at=frame_at,
         own_page_href=frame_at,
         text=plain_text(message, bodies.plain[1]) if bodies.plain and not as_html else _no_text(summary),
         attachments=attachment_views(
-            summary.attachments, at=at, scanned=scanned_words(row), may_save=not visit.me.shared_computer
+            summary.attachments, at=found.at, scanned=scanned_words(row), may_save=not visit.me.shared_computer
         ),
     )
-
-
-def _at(opened: Opened, folder: FolderView, uid: int) -> str:
-    return f"{pages.folder_href(opened.access.mailbox.id, folder.id)}/{uid}"
 
 
 def _shown_as(*, is_html: bool, both: bool) -> str:
@@ -181,18 +187,20 @@ def _other(at: str, show: str, after: str, *, is_html: bool) -> str:
 
 
 def _no_text(summary: Summary) -> Markup:
-    return Markup("This message has no text of its own. See what is attached." if summary.attachments else "This message is empty.")  # noqa: S704
+    if summary.attachments:
+        return Markup("This message has no text of its own. See what is attached.")
+    return Markup("This message is empty.")
 
 
-def _content(visit: Visit, opened: Opened, folder: FolderView, uid: int, part: str, mode: str) -> str:
-    me, mailbox = visit.me, opened.access.mailbox
+def _content(visit: Visit, folder: FolderView, *, part: str, mode: str) -> str:
+    me = visit.me
     note = ContentNote(
         organisation=me.organisation,
         person=me.person,
         session=me.session,
-        mailbox=mailbox.id,
+        mailbox=folder.mailbox,
         folder=folder.id,
-        uid=uid,
+        uid=visit.number("uid"),
         part=part,
         mode=mode,
     )
@@ -201,7 +209,7 @@ def _content(visit: Visit, opened: Opened, folder: FolderView, uid: int, part: s
     return f"{policy.content_origin}/c/{sealed}"
 
 
-def _facts(row: MessageRow, summary: Summary, message: Message) -> tuple[tuple[str, str], ...]:
+def _facts(row: MessageRow, summary: Summary) -> tuple[tuple[str, str], ...]:
     return (
         ("From", f"{summary.sender_name} <{summary.sender_address}>" if summary.sender_address else "No sender"),
         ("To", pages.people(summary.to_shown)),

@@ -7,6 +7,10 @@ from carepost.base.errors import NotPossible
 from carepost.base.ids import FolderId
 from carepost.directory.access import OnOrganisation, Verb, is_allowed
 from carepost.directory.model import MailboxAccess, MailboxKind
+from carepost.gateway.quarantine import Quarantine
+from carepost.gateway.trace import MessageTrace
+from carepost.policy.card import Deck
+from carepost.policy.inbound import InboundFacts
 from carepost.store.filing import Filing
 from carepost.store.folders import Folders
 from carepost.store.messages import MessageStore
@@ -14,20 +18,20 @@ from carepost.store.model import FolderView, SpecialUse
 from carepost.store.search import MailSearch
 from carepost.web.mail import pages
 from carepost.web.model import Visitor
-from carepost.web.ports import HeldMail, Verdicts
 from carepost.web.shell import NoSuchPage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailRooms:
-    """The store's services and the gateway's two pages."""
+    """The store's services, and what the gateway tells of its decisions."""
 
     folders: Folders
     messages: MessageStore
     filing: Filing
     search: MailSearch
-    verdicts: Verdicts
-    held: HeldMail
+    quarantine: Quarantine
+    trace: MessageTrace
+    deck: Deck[InboundFacts]  # to tell a decision in the words of its card
     clock: Clock
 
 
@@ -78,7 +82,7 @@ async def sidebar(
         own=pages.places(own_folders, current=current),
         shared=tuple(shared),
         folders_href=f"/folders/{mailbox.id}",
-        quarantine=await rooms.held.waiting(visitor.organisation) if may_review else None,
+        quarantine=(await rooms.quarantine.waiting(visitor.organisation))[0] if may_review else None,
         at_quarantine=at_quarantine,
     )
 

@@ -1,0 +1,146 @@
+"""The two web sites: pages for people, and the content origin for what strangers wrote. Built here, served by app.
+
+Promises
+    Every route of the pages is a Door; `Sites.doors` lists them, for the guard that asks each for its permission.
+    Every answer carries the headers of `headers.py`, errors and static files too.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from carepost.base.clock import Clock
+from carepost.base.errors import Broken
+from carepost.directory.service import Directory
+from carepost.identity.accounts import Accounts
+from carepost.identity.app_passwords import AppPasswords
+from carepost.identity.service import SignIn
+from carepost.identity.sessions import Sessions
+from carepost.web.account.routes import OwnAccount
+from carepost.web.content.site import ContentSite
+from carepost.web.headers import STATIC_HEADERS, site_headers
+from carepost.web.mail.rooms import MailRooms
+from carepost.web.mail.routes import doors as mail_doors
+from carepost.web.model import WebPolicy
+from carepost.web.people import People
+from carepost.web.ports import AcceptableUse
+from carepost.web.render import HERE, static_addresses, templates
+from carepost.web.sealing import Notes
+from carepost.web.shell import Door, House, Visit
+from carepost.web.sign_in.routes import Entrance
+from carepost.web.status.routes import PublicPages
+
+log = structlog.get_logger(__name__)
+
+_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
+          ".woff2": "font/woff2", ".txt": "text/plain; charset=utf-8"}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteIdentity:
+    """Proving who you are, as the site needs it."""
+
+    sign_in: SignIn
+    sessions: Sessions
+    accounts: Accounts
+    app_passwords: AppPasswords
+    acceptable_use: AcceptableUse
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteRooms:
+    """What app hands over. `secret`: 32 bytes that every worker shares; `is_ready`: whether the database answers."""
+
+    identity: SiteIdentity
+    directory: Directory
+    mail: MailRooms
+    clock: Clock
+    secret: bytes
+    is_ready: Callable[[], Awaitable[bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sites:
+    pages: ASGIApp
+    content: ASGIApp
+    doors: tuple[Door, ...]
+
+
+def build(policy: WebPolicy, rooms: SiteRooms) -> Sites:
+    """Both sites. Reads templates and static files; touches nothing else."""
+    static = static_addresses(HERE / "static")
+    notes = Notes(rooms.secret, rooms.clock)
+    identity = rooms.identity
+    people = People(
+        sessions=identity.sessions,
+        directory=rooms.directory,
+        acceptable_use=identity.acceptable_use,
+        clock=rooms.clock,
+    )
+    house = House(policy=policy, notes=notes, templates=templates(static.__getitem__), who_is=people.who_is)
+    doors = (
+        *Entrance(sign_in=identity.sign_in, sessions=identity.sessions, acceptable_use=identity.acceptable_use).doors(),
+        *OwnAccount(
+            sessions=identity.sessions, app_passwords=identity.app_passwords, accounts=identity.accounts
+        ).doors(),
+        *mail_doors(rooms.mail),
+        *PublicPages(rooms.is_ready).doors(),
+    )
+    content = ContentSite(policy=policy, notes=notes, directory=rooms.directory, messages=rooms.mail.messages)
+    return Sites(_pages(house, doors, static), content.build(), doors)
+
+
+def _pages(house: House, doors: tuple[Door, ...], static: Mapping[str, str]) -> ASGIApp:
+    routes = [Route(door.path, house.open(door), methods=[door.method], name=door.name) for door in doors]
+    routes.append(Route("/static/{address:path}", _static(static), methods=["GET"], name="static"))
+
+    async def missing(request: Request, _error: Exception) -> Response:
+        return house.missing(request)
+
+    async def broken(request: Request, error: Exception) -> Response:
+        log.error("page failed", error=type(error).__name__)
+        return house.sorry(Visit(request=request, house=house, visitor=None, cookie=""), Broken("page failed"))
+
+    app = Starlette(routes=routes, exception_handlers={404: missing, 405: missing, 500: broken})
+    policy = house.policy
+    return _Headers(app, site_headers(content_origin=policy.content_origin, secure=policy.is_secure))
+
+
+def _static(addresses: Mapping[str, str]) -> Callable[[Request], Awaitable[Response]]:
+    """Our own files, found by the address that `static_addresses` gave them and by no other path."""
+    known: dict[str, Path] = {at.removeprefix("/static/"): HERE / "static" / name for name, at in addresses.items()}
+    # The stylesheet names its fonts relative to itself: those addresses carry the stylesheet's own mark.
+    mark = addresses["carepost.css"].split("/")[2]
+    known |= {f"{mark}/{name}": HERE / "static" / name for name in addresses if name.startswith("fonts/")}
+
+    async def answer(request: Request) -> Response:
+        path = known.get(request.path_params["address"])
+        if path is None:
+            return Response(status_code=404)
+        return FileResponse(path, media_type=_TYPES[path.suffix], headers=dict(STATIC_HEADERS))
+
+    return answer
+
+
+class _Headers:
+    """Puts the site's headers on every answer; an answer's own value (static files' caching) stays."""
+
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
+        self._app = app
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in self._headers if pair[0] not in own)]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)
