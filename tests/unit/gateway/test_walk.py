@@ -1,7 +1,7 @@
 """Examine and decide, whole: what a message is and what happens to it."""
 
 import pytest
-from tests.fakes.gateway import DECK, FakeScanner, checks, codes, examination, judged, letter, recipient, with_files
+from tests.fakes.gateway import FakeScanner, checks, codes, examination, judged, letter, recipient, with_files
 
 from carepost.gateway.checks.malware import EICAR
 from carepost.gateway.decide import plain_facts, rule
@@ -10,6 +10,8 @@ from carepost.gateway.facts import must_wait, shared_facts
 from carepost.gateway.model import Check, Examination, Finding, Via
 from carepost.infra.clamd import ScannerUnavailable
 from carepost.policy.actions import Action
+from carepost.policy.card import read_deck
+from carepost.policy.inbound import INBOUND
 
 
 async def test_a_stranger_s_letter_is_delivered_with_a_warning() -> None:
@@ -148,19 +150,29 @@ async def test_what_one_check_found_counts_when_another_failed() -> None:
     assert facts.has_macros is None
 
 
-async def test_a_refusal_of_one_and_not_of_another_becomes_a_hold() -> None:
-    spoof = Finding(code="claims-our-domain", weight=1, says="", check="register")
-    proof = Finding(
-        code="authentication",
-        weight=1,
-        says="",
-        check="authentication",
-        facts={"dmarc": "failed", "sender_proved": False},
-    )
-    among = [recipient("jo@riverside.example"), recipient("desk@riverside.example", shared=True)]
-    both = rule([spoof, proof], among, DECK, via=Via.SMTP)
-    assert both.is_refused
-    assert {one.action for one in both.dispositions} == {Action.REFUSE}
+SHARED_ONLY = """
+title     = "Not to shared mailboxes"
+because   = "For the test."
+owner     = "Tester"
+review_by = 2030-01-01
+order     = 1
+when      = ["the recipient is a shared mailbox"]
+then      = "refuse it"
+[[example]]
+given  = { recipient_shared = true }
+expect = "refuse it"
+"""
+
+
+def test_a_refusal_of_one_and_not_of_another_becomes_a_hold() -> None:
+    """SMTP has one answer for all recipients: nobody's copy may be lost for it."""
+    deck = read_deck({"a": SHARED_ONLY}, INBOUND, otherwise=Action.DELIVER, unsure=Action.HOLD)
+    jo, desk = recipient("jo@riverside.example"), recipient("desk@riverside.example", shared=True)
+    both = rule([], [jo, desk], deck, via=Via.SMTP)
+    assert [one.action for one in both.dispositions] == [Action.DELIVER, Action.HOLD]
+    assert both.dispositions[1].decision.action is Action.REFUSE
+    assert not both.is_refused
+    assert rule([], [desk], deck, via=Via.SMTP).is_refused
 
 
 async def test_mail_by_lmtp_is_held_rather_than_refused_so_that_nobody_bounces() -> None:
