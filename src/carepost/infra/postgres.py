@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 import time
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -210,14 +211,14 @@ class EmbeddedPostgres:
         # Beside the cluster, not in the data folder: a copied data folder must not open the original's cluster.
         lock = place.cluster.with_name("carepost.lock").open("a")
         try:
-            # A record lock is this process's alone: forked workers that outlive a killed parent don't hold it.
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             lock.close()
             raise AlreadyRunning(
                 f"Another Carepost is running on {self.folder}. Stop it first, or choose another data folder."
             ) from None
         self._lock = lock
+        _hide_from_forks(lock)
 
     def _configure(self) -> None:
         place, binaries = self._placed()
@@ -266,6 +267,21 @@ class EmbeddedPostgres:
         if self.place is None or self.binaries is None:
             raise Broken("the embedded database was not started")
         return self.place, self.binaries
+
+
+# Locks that forked workers must not hold on to: they may outlive a killed parent for a moment.
+_locks: "weakref.WeakSet[IO[str]]" = weakref.WeakSet()
+
+
+def _hide_from_forks(lock: IO[str]) -> None:
+    if not _locks:
+        os.register_at_fork(after_in_child=_close_locks)
+    _locks.add(lock)
+
+
+def _close_locks() -> None:
+    for lock in list(_locks):
+        lock.close()
 
 
 def _major_of(cluster: Path) -> int | None:

@@ -8,6 +8,7 @@ Promises
 """
 
 import hashlib
+import itertools
 import os
 import pwd
 import shutil
@@ -75,6 +76,16 @@ def find_place(folder: Path, owner: Owner) -> Place:
     place = Place(base / "cluster", socket, log, owner)
     _write_location(folder, base, socket, owner)
     return place
+
+
+def erase_place(folder: Path, place: Place) -> None:
+    """Delete the cluster and everything that was made around it. It must not be running."""
+    base = place.cluster.parent
+    for part in (place.cluster, place.cluster.with_name("cluster.new"), place.log, place.socket):
+        shutil.rmtree(part, ignore_errors=True)
+    if base != folder:
+        shutil.rmtree(base, ignore_errors=True)
+    (folder / LOCATION_FILE).unlink(missing_ok=True)
 
 
 def reachable_binaries(binaries: Binaries, owner: Owner) -> Binaries:
@@ -151,7 +162,9 @@ def _choose_base(folder: Path, owner: Owner) -> Path:
         return folder
     digest = hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:12]
     SYSTEM_STATE.mkdir(mode=0o755, parents=True, exist_ok=True)
-    return SYSTEM_STATE / digest
+    # A cluster of that name belongs to a data folder that was here before and is gone, keys and all: leave it alone.
+    names = (digest if number == 1 else f"{digest}-{number}" for number in itertools.count(1))
+    return next(base for name in names if not (base := SYSTEM_STATE / name).exists())
 
 
 def _can_enter(folder: Path, owner: Owner) -> bool:

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from carepost.base.errors import Broken, NotPossible
-from carepost.infra.postgres import EmbeddedPostgres
+from carepost.infra.postgres import AlreadyRunning, EmbeddedPostgres
 from carepost.infra.postgres_binaries import choose_binaries
 from carepost.infra.postgres_config import EmbeddedPolicy
 
@@ -206,8 +206,28 @@ async def test_under_a_closed_folder_the_database_lives_elsewhere_and_no_mode_ch
         assert ask(server, "SELECT 1") == 1
         assert f'base = "{place.cluster.parent}"' in (folder / "postgres.location").read_text()
         assert place.cluster.is_relative_to("/var/lib/carepost")
+        with pytest.raises(AlreadyRunning):
+            EmbeddedPostgres(folder, SMALL).erase()
     assert closed.stat().st_mode & 0o777 == 0o700
+    # Somebody deletes the data folder by hand: what is made in its place does not meet the old cluster.
+    shutil.rmtree(folder)
+    again = EmbeddedPostgres(folder, SMALL)
+    async with again:
+        assert again.place is not None
+        assert again.place.cluster != place.cluster
+    again.erase()
+    assert not again.place.cluster.parent.exists()
+    assert place.cluster.exists()
     shutil.rmtree(place.cluster.parent)
+
+
+async def test_erasing_leaves_nothing_and_a_new_start_is_empty(folder: Path) -> None:
+    async with EmbeddedPostgres(folder, SMALL) as server:
+        keep(server, 1)
+    server.erase()
+    assert {entry.name for entry in folder.iterdir()} <= {"carepost.lock"}
+    async with server:
+        assert ask(server, "SELECT to_regclass('kept') IS NULL") is True
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root lends PostgreSQL another user")
