@@ -21,8 +21,11 @@ CONSIDERED_MAX = 65_536  # bytes of one field's value
 # Text here is octets as latin-1: 0x85 and 0xA0 are pieces of UTF-8 characters, not white space.
 WHITE = " \t\r\n\v\f"
 _PIECE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|[^";(]+|\(|;', re.DOTALL)
-_SIMPLE = re.compile(r"""\s*([^\s;="()<>]+)\s*(?:;\s*([A-Za-z0-9_-]+)=("[^"\\]*"|[^\s;="()]+)\s*)?;?\s*""", re.ASCII)
-_RUN_TOGETHER = re.compile(r"\s+[A-Za-z0-9_*-]{1,40}\s*=", re.ASCII)
+# Possessive throughout: a failed match must not try its white space again in every other way.
+_SIMPLE = re.compile(
+    r"""\s*+([^\s;="()<>]++)\s*+(?:;\s*+([A-Za-z0-9_-]++)=("[^"\\]*+"|[^\s;="()]++)\s*+)?+;?\s*+""", re.ASCII
+)
+_RUN_TOGETHER = re.compile(r"\s[A-Za-z0-9_*-]{1,40}\s{0,8}=", re.ASCII)
 _SECTION = re.compile(r"([^*]+)(?:\*(\d{1,4}))?(\*)?", re.ASCII)
 _TSPECIALS = re.compile(r'[\s()<>@,;:\\"/\[\]?=]', re.ASCII)
 

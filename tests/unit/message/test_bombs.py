@@ -1,10 +1,12 @@
 """M1: shapes that bring parsers to their knees cost ours a quarter of a second at most, and no memory to speak of."""
 
+import re
 import time
 import tracemalloc
 
 import pytest
 
+from carepost.message import addresses, encodings, headers, parameters, second_reading, showing, threads, words
 from carepost.message.model import Defect, Message, Part
 from carepost.message.parse import parse
 from carepost.message.summary import decode, encode, summarise
@@ -66,6 +68,13 @@ BOMBS: dict[str, bytes] = {
     "213 kB of parameter quotes": _head(b"Content-Type: text/plain; name=" + b'"a' * 106_000),
     "213 kB of semicolons": _head(b"Content-Type: text/plain" + b";" * 213_000),
     "213 kB of percent signs": _head(b"Content-Disposition: attachment; filename*=utf-8''" + b"%41" * 71_000),
+    "a media type followed by spaces": _head(b"Content-Type: text/plain" + b" " * 213_000 + b"x"),
+    "a parameter followed by spaces": _head(b"Content-Type: text/plain; a=b" + b" " * 213_000 + b'"x'),
+    "tabs and semicolons": _head(b"Content-Type: text/plain" + b"\t;" * 106_000),
+    "a disposition of equals signs": _head(b"Content-Disposition: " + b" =" * 106_000),
+    "an encoding of spaces and brackets": _head(b"Content-Transfer-Encoding: " + b" (" * 106_000),
+    "one name of spaces": _head(b"To: a" + b" " * 400_000 + b"<a@b.example>"),
+    "spaces between dots": _head(b"To: a" + b" ." * 200_000 + b"@b.example"),
     "800 kB of headers": b"".join(b"X-Header-%d: %s\r\n" % (n, b"v" * 800) for n in range(1_000)) + b"\r\nhello\r\n",
     "800 kB of empty headers": b"a:\r\n" * 200_000 + b"\r\nhello\r\n",
     "800 kB of lines without a colon": b"From: a@a.example\r\n" + b"nothing\r\n" * 90_000 + b"\r\nhello\r\n",
@@ -167,6 +176,66 @@ def test_no_shape_takes_fifty_megabytes(shape: str) -> None:
 )
 def test_what_was_not_followed_is_said(shape: str, defect: Defect) -> None:
     assert defect in parse(BOMBS[shape]).defects
+
+
+BOUNDED_BY_THEIR_CALLERS = {"_DATE", "_ASCTIME", "_ISO"}  # these see 300 characters of a field
+FULL_MATCHES = {"_USUAL", "_SIMPLE", "_SECTION"}  # these are tried once, from the beginning
+SEEDS = [
+    "a",
+    "<",
+    "(",
+    "\\",
+    '"',
+    " ",
+    "\t",
+    "=?u?q?",
+    "a@",
+    "1 ",
+    "--",
+    "Re:",
+    "Re[",
+    "<a",
+    "</script",
+    "<!--",
+    "begin 644 ",
+    "\n",
+    " \n",
+    "a=",
+    "*0",
+    ",",
+    "< ",
+    "a, ",
+    "a;",
+]
+
+
+def _patterns() -> dict[str, re.Pattern[str] | re.Pattern[bytes]]:
+    modules = [addresses, encodings, headers, parameters, showing, threads, words, second_reading]
+    return {
+        f"{module.__name__}.{name}": value
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, re.Pattern) and name not in BOUNDED_BY_THEIR_CALLERS
+    }
+
+
+@pytest.mark.parametrize("name", _patterns())
+def test_no_pattern_runs_away(name: str) -> None:
+    """M12: 20 kB of what it half likes, in a time that a quadratic search would exceed many times over."""
+    pattern = _patterns()[name]
+    for seed in SEEDS:
+        text = seed * (20_000 // len(seed)) + "!"
+        subject: object = text if isinstance(pattern.pattern, str) else text.encode()
+        costs = []
+        for _ in range(3):
+            before = time.process_time()
+            if name.rpartition(".")[2] in FULL_MATCHES:
+                pattern.fullmatch(subject)  # type: ignore[call-overload]
+            else:
+                for _match in pattern.finditer(subject):  # type: ignore[call-overload]
+                    pass
+            costs.append(time.process_time() - before)
+        assert min(costs) < 0.05, seed
 
 
 def test_the_parts_beyond_the_cap_are_one_opaque_leaf() -> None:
