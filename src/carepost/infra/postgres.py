@@ -8,16 +8,13 @@ Promises
 """
 
 import asyncio
-import ctypes
 import fcntl
 import os
-import shutil
 import signal
 import subprocess
 import time
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -26,30 +23,35 @@ from carepost.base.errors import Broken, NotPossible
 from carepost.infra.postgres_binaries import Binaries, choose_binaries
 from carepost.infra.postgres_config import (
     PORT,
-    SUPERUSER,
     EmbeddedPolicy,
     pg_hba_conf,
     pg_ident_conf,
     postgresql_conf,
 )
 from carepost.infra.postgres_place import (
-    Owner,
     Place,
     erase_place,
     find_owner,
     find_place,
-    own_folder,
     reachable_binaries,
     write_owned,
 )
+from carepost.infra.postgres_process import (
+    LOOK_SECONDS,
+    ended,
+    initialise,
+    last_words,
+    launch,
+    major_of,
+    processes_of,
+    send,
+    status,
+)
 
 DATABASE = "carepost"
-_LOOK_SECONDS = 0.02
 _PROGRESS_SECONDS = 5.0
 _ORPHAN_PATIENCE_SECONDS = 10.0  # After this an orphan of a killed Carepost is asked, then made, to end.
 _REVIVE_PAUSE_SECONDS = 2.0
-_STATUS_LINE = 7  # postmaster.pid, eighth line: starting, ready, standby or stopping.
-_PR_SET_PDEATHSIG = 1
 
 Progress = Callable[[str], None]
 
@@ -94,7 +96,7 @@ class EmbeddedPostgres:
         """Learn where the server is that another Carepost runs on this folder: then `dsn` works without `start`."""
         owner = find_owner()
         self.place = find_place(self.folder, owner)
-        chosen = choose_binaries(self.policy.binaries, for_major=_major_of(self.place.cluster))
+        chosen = choose_binaries(self.policy.binaries, for_major=major_of(self.place.cluster))
         self.binaries = reachable_binaries(chosen, owner)
 
     def program(self, name: str) -> str:
@@ -111,15 +113,15 @@ class EmbeddedPostgres:
             owner = find_owner()
             self.place = place = find_place(self.folder, owner)
             self._take_lock(place)
-            chosen = choose_binaries(self.policy.binaries, for_major=_major_of(place.cluster))
+            chosen = choose_binaries(self.policy.binaries, for_major=major_of(place.cluster))
             self.binaries = reachable_binaries(chosen, owner)
             if not (place.cluster / "PG_VERSION").exists():
                 self._tell("Making the database (once)")
-                await asyncio.to_thread(_initialise, place, self.binaries)
+                await asyncio.to_thread(initialise, place, self.binaries)
             await self._outlast_orphans()
             self._configure()
             # From this thread: the kernel ties the child's death to the thread that made it.
-            self._child = _launch(place, self.binaries)
+            self._child = launch(place, self.binaries)
             await self._await_ready()
         except BaseException:
             await self.stop()
@@ -131,10 +133,10 @@ class EmbeddedPostgres:
         try:
             if child is not None and child.poll() is None:
                 child.send_signal(signal.SIGINT)
-                if not await _ended(child, self.policy.stop_seconds):
+                if not await ended(child, self.policy.stop_seconds):
                     # Immediate shutdown: nothing committed is lost, the next start replays the log.
                     child.send_signal(signal.SIGQUIT)
-                    if not await _ended(child, self.policy.stop_seconds):
+                    if not await ended(child, self.policy.stop_seconds):
                         child.kill()
                         child.wait()
         finally:
@@ -162,7 +164,7 @@ class EmbeddedPostgres:
         place = find_place(self.folder, find_owner())
         self._take_lock(place)
         try:
-            if _processes_of(place.cluster):
+            if processes_of(place.cluster):
                 raise AlreadyRunning(f"The database of {self.folder} is still ending. Try again in a moment.")
             erase_place(self.folder, place)
         finally:
@@ -233,16 +235,16 @@ class EmbeddedPostgres:
         place, _ = self._placed()
         began = told = time.monotonic()
         insisted = False
-        while orphans := _processes_of(place.cluster):
+        while orphans := processes_of(place.cluster):
             now = time.monotonic()
             if now - told >= _PROGRESS_SECONDS:
                 self._tell("Waiting for the database of an earlier run to end")
                 told = now
             if now - began >= _ORPHAN_PATIENCE_SECONDS and not insisted:
                 for orphan in orphans:
-                    _signal(orphan, signal.SIGQUIT)
+                    send(orphan, signal.SIGQUIT)
                 insisted = True
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
         # Nobody has this cluster open, whatever a reused process number in the lock files may suggest.
         (place.cluster / "postmaster.pid").unlink(missing_ok=True)
         for stale in place.socket.glob(".s.PGSQL.*"):
@@ -254,14 +256,14 @@ class EmbeddedPostgres:
         began = told = time.monotonic()
         while child is not None:
             if child.poll() is not None:
-                raise Broken("the database did not start", code=child.returncode, log=_last_words(place))
-            if _status(place.cluster, child.pid) == "ready":
+                raise Broken("the database did not start", code=child.returncode, log=last_words(place))
+            if status(place.cluster, child.pid) == "ready":
                 return
             now = time.monotonic()
             if now - told >= _PROGRESS_SECONDS:
                 self._tell(f"The database is recovering from a sudden stop ({now - began:.0f} s so far)")
                 told = now
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS)
 
     def _placed(self) -> tuple[Place, Binaries]:
         if self.place is None or self.binaries is None:
@@ -282,121 +284,6 @@ def _hide_from_forks(lock: IO[str]) -> None:
 def _close_locks() -> None:
     for lock in list(_locks):
         lock.close()
-
-
-def _major_of(cluster: Path) -> int | None:
-    try:
-        return int((cluster / "PG_VERSION").read_text("ascii"))
-    except FileNotFoundError:
-        return None
-
-
-def _initialise(place: Place, binaries: Binaries) -> None:
-    """initdb beside the final place, then one rename: a cluster is whole or absent."""
-    fresh = place.cluster.with_name("cluster.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    own_folder(fresh, place.owner)
-    if binaries.major >= 17:
-        # Case folding and `\w` right without ICU, and no change of order when the C library changes.
-        locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
-    else:
-        locale = ["--locale=C.UTF-8"]
-    command = [
-        binaries.program("initdb"),
-        *("-D", str(fresh), f"--username={SUPERUSER}", "--encoding=UTF8", "--data-checksums"),
-        *("--auth-local=peer", "--auth-host=reject", "--no-instructions", *locale),
-    ]
-    done = _run_as(command, place.owner)
-    if done.returncode != 0:
-        raise NotPossible(f"PostgreSQL could not make a database in {place.cluster}: {done.stderr.strip()[-500:]}")
-    fresh.rename(place.cluster)
-    parent = os.open(place.cluster.parent, os.O_RDONLY | os.O_DIRECTORY)
-    os.fsync(parent)
-    os.close(parent)
-
-
-def _run_as(command: list[str], owner: Owner) -> subprocess.CompletedProcess[str]:
-    common = {"capture_output": True, "text": True, "check": False, "cwd": "/", "env": _environment()}
-    if owner.lent:
-        common |= {"user": owner.uid, "group": owner.gid, "extra_groups": []}
-    return subprocess.run(command, **common)  # type: ignore[call-overload,no-any-return]  # noqa: S603, PLW1510
-
-
-def _launch(place: Place, binaries: Binaries) -> subprocess.Popen[bytes]:
-    libc = ctypes.CDLL(None, use_errno=True)
-    parent = os.getpid()
-
-    def die_with_us() -> None:
-        # After the change of user, which would clear it. SIGINT is PostgreSQL's clean and fast shutdown.
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    lend = {"user": place.owner.uid, "group": place.owner.gid, "extra_groups": []} if place.owner.lent else {}
-    with (place.log / "start.log").open("wb") as said:
-        return subprocess.Popen(  # type: ignore[call-overload,no-any-return]  # noqa: S603
-            [binaries.program("postgres"), "-D", str(place.cluster)],
-            stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
-            cwd="/",
-            env=_environment(),
-            preexec_fn=die_with_us,  # noqa: PLW1509 (nothing in it takes a lock)
-            # Its own session: Ctrl-C in a terminal must stop us first and the database last.
-            start_new_session=True,
-            **lend,
-        )
-
-
-def _environment() -> dict[str, str]:
-    """Nothing of ours: no PG* variables, no secrets, no locale to depend on."""
-    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
-
-
-def _status(cluster: Path, pid: int) -> str | None:
-    try:
-        lines = (cluster / "postmaster.pid").read_text("utf-8").splitlines()
-    except FileNotFoundError:
-        return None
-    if len(lines) <= _STATUS_LINE or lines[0] != str(pid):
-        return None
-    return lines[_STATUS_LINE].strip()
-
-
-def _processes_of(cluster: Path) -> list[int]:
-    """Every PostgreSQL process of this cluster: each works in its folder."""
-    home = os.path.realpath(cluster)
-    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit() and _works_in(entry, home)]  # noqa: PTH208
-
-
-def _works_in(pid: str, home: str) -> bool:
-    try:
-        # A deleted program's link ends in " (deleted)": an upgrade replaced it under the running server.
-        program = os.readlink(f"/proc/{pid}/exe").removesuffix(" (deleted)")  # noqa: PTH115
-        return program.endswith("/postgres") and os.readlink(f"/proc/{pid}/cwd") == home  # noqa: PTH115
-    except OSError:  # It ended, or is another user's.
-        return False
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, number)
-
-
-async def _ended(child: subprocess.Popen[bytes], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while child.poll() is None:
-        if time.monotonic() >= deadline:
-            return False
-        await asyncio.sleep(_LOOK_SECONDS)
-    return True
-
-
-def _last_words(place: Place) -> str:
-    try:
-        return (place.log / "start.log").read_text("utf-8", "replace")[-2000:]
-    except OSError:
-        return ""
 
 
 def _tell_nobody(_text: str) -> None:
