@@ -411,18 +411,22 @@ class SmtpEngine:
             self.state = state
 
     def _say(self, reply: Reply) -> None:
-        self._say_all((reply,))
-
-    def _say_all(self, given: Sequence[Reply]) -> None:
         if self.state is State.CLOSED:
             return
-        self._out.extend(reply.encode() for reply in given)
-        if any(reply.code == 421 for reply in given):
+        self._out.append(reply.encode())
+        if reply.code == 421:
             self.close()  # RFC 5321 §3.8
-        elif any(reply.code >= 500 for reply in given):
+        elif reply.code >= 500:
             self._errors += 1
             if self._errors >= self.settings.errors_max:
                 self.close(replies.TOO_MANY_ERRORS)
+
+    def _say_all(self, given: Sequence[Reply]) -> None:
+        """Several at once, whatever they are: they count as one, so that none is cut off by the limit of errors."""
+        if self.state is State.CLOSED:
+            return
+        self._out.extend(reply.encode() for reply in given[:-1])
+        self._say(given[-1])
 
     def _count_idle(self) -> None:
         self._idle_commands += 1

@@ -76,7 +76,8 @@ class SpoolLimits:
     memory_each: int = 512 * 1024
     # Above it every message goes to its file at once: a thousand slow senders must not fill our memory.
     memory_total: int = 64 * 1024 * 1024
-    # Messages that are being examined are in memory whole. The rest wait their turn, up to budget_timeout.
+    # Messages that are being examined are in memory whole (twice, for a moment, if they were on disk). The rest wait
+    # their turn, up to budget_timeout.
     examined_total: int = 256 * 1024 * 1024
     budget_timeout: float = 120
     # Postfix's queue_minfree: a disk this full takes no message that it might not hold.

@@ -9,13 +9,17 @@ A Protocol class, not a StreamReader: components.md section 2 measured four time
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Callable
 from enum import Enum, auto
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import cast
 
 # Two windows of content. Above it reading stops until the conversation has caught up.
 INBOX_MAX = 64 * 1024
+
+_THIS_MACHINE = IPv4Address("127.0.0.1")
 
 
 class Ended(Enum):
@@ -93,8 +97,18 @@ class Link(asyncio.Protocol):
         return self._transport
 
     @property
-    def peer(self) -> object:
-        return self.transport.get_extra_info("peername")
+    def client(self) -> IPv4Address | IPv6Address | None:
+        """Who is at the other end: whoever can open a socket file is on this machine. None: they have gone already."""
+        listening = self.transport.get_extra_info("socket")
+        if listening is not None and listening.family == socket.AF_UNIX:
+            return _THIS_MACHINE
+        peer = self.transport.get_extra_info("peername")
+        if not peer:
+            return None
+        address = ip_address(str(peer[0]).partition("%")[0])
+        if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        return address
 
     def interrupt(self) -> None:
         """Make `read` return: now if it is waiting, and each time it would wait from now on."""

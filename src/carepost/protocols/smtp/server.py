@@ -15,7 +15,7 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import structlog
 
@@ -28,9 +28,6 @@ from carepost.wire.smtp import SmtpEngine
 from carepost.wire.smtp_events import Dialect, EngineSettings
 
 log = structlog.get_logger("carepost.smtp")
-
-# A socket file has no address; whoever can open it is on this machine.
-_THIS_MACHINE = IPv4Address("127.0.0.1")
 
 
 @dataclass(slots=True)
@@ -96,9 +93,11 @@ class SmtpServer:
 
     def _begin(self, link: Link) -> None:
         self.counts.connections += 1
-        client = _address(link.peer)
+        client = link.client
         limits = self.relay.settings.limits
-        if self._stopping or self._group is None:
+        if client is None:
+            link.abort()
+        elif self._stopping or self._group is None:
             _turn_away(link, replies.SHUTTING_DOWN)
         elif len(self._conversations) >= limits.connections_total:
             self.counts.refused_busy += 1
@@ -159,12 +158,3 @@ class SmtpServer:
 def _turn_away(link: Link, reply: replies.Reply) -> None:
     link.transport.write(reply.encode())
     link.transport.close()
-
-
-def _address(peer: object) -> IPv4Address | IPv6Address:
-    if not isinstance(peer, tuple) or not peer:
-        return _THIS_MACHINE
-    address = ip_address(str(peer[0]).partition("%")[0])
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped
-    return address

@@ -12,7 +12,7 @@ import contextlib
 import os
 import tempfile
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -135,9 +135,10 @@ class Spool:
         """All of it, once there is room among the messages being examined. Raise TryLater after the deadline."""
         self._budget = self._spools.examined.take_now(self.octets) or await self._wait_for_budget()
         in_memory = b"".join(self._chunks)
+        self._chunks = [in_memory]
         if self._file is None:
             return in_memory
-        return await self._in_thread(self._read_back) + in_memory
+        return await self._in_thread(lambda: b"".join([*self._read_back(), in_memory]))
 
     async def _wait_for_budget(self) -> int:
         try:
@@ -196,15 +197,14 @@ class Spool:
         while rest:
             rest = rest[os.write(self._file, rest) :]
 
-    def _read_back(self) -> bytes:
+    def _read_back(self) -> Iterator[bytes]:
         if self._file is None or self._cipher is None:
             raise TryLater("The message has gone")
-        pieces, at = [], 0
+        at = 0
         for number, length in enumerate(self._blocks):
             sealed = _read_exactly(self._file, length, at)
-            pieces.append(self._cipher.decrypt(number.to_bytes(12, "big"), sealed, None))
+            yield self._cipher.decrypt(number.to_bytes(12, "big"), sealed, None)
             at += length
-        return b"".join(pieces)
 
 
 def _read_exactly(file: int, length: int, at: int) -> bytes:
