@@ -30,7 +30,7 @@ _LOOKALIKES_LOOKED_AT = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParseLimits:
-    """What we follow before we say "the rest is opaque". M1; in the size of what Postfix and Dovecot do."""
+    """What we follow before we say "the rest is opaque" (M1)."""
 
     depth: int = 100  # multiparts and messages inside one another (Postfix mime_nesting_limit)
     parts: int = 1_000  # no mail program shows more; Dovecot stops at 10,000

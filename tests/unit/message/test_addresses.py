@@ -1,7 +1,7 @@
 """Address lists, and names that would pass for somebody else (M7, M8)."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carepost.message.addresses import (
@@ -134,6 +134,7 @@ def test_ten_thousand_addresses_are_enough() -> None:
     assert len(read_addresses(b", ".join([b'"x" <a@b.example>'] * 12_000))) == 10_000
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(
@@ -167,6 +168,7 @@ def test_any_tokens_give_a_list_without_an_exception(tokens: list[bytes]) -> Non
         assert one.address.isprintable()
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.text("abc XYZ0", max_size=8), st.text("abz09", min_size=1), st.text("abz", min_size=1)), max_size=5

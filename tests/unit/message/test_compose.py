@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carepost.base.address import EmailAddress
@@ -68,6 +68,7 @@ def test_what_looks_encoded_is_encoded_and_not_taken_for_it() -> None:
     assert message.header_values("bcc") == []
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_no_text_adds_a_header(subject: str, name: str) -> None:
     try:

@@ -3,7 +3,7 @@
 import base64
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carepost.message import charsets
@@ -110,16 +110,19 @@ def test_base64_is_read_past_what_is_wrong(encoded: bytes, decoded: bytes) -> No
     assert decode_base64(encoded) == decoded
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(["base64", "quoted-printable", "x-uuencode", "7bit", "nonsense"]))
 def test_any_bytes_can_be_decoded(data: bytes, encoding: str) -> None:
     assert isinstance(decode_transfer(data, encoding), bytes)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_good_base64_is_decoded_exactly(data: bytes) -> None:
     assert decode_base64(base64.encodebytes(data)) == data
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_header_value(data: bytes) -> None:
     decode_header(b"=?utf-8?q?" + data + b"?=" + data).encode("utf-8", "surrogatepass")

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carepost.message.defects import Defect
@@ -44,6 +44,7 @@ def test_a_date_is_aware_or_absent(raw: bytes, at: datetime | None) -> None:
     assert read_date(raw) == at
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_a_date_or_none(raw: bytes) -> None:
     at = read_date(b"22 Nov 2026 " + raw)
@@ -98,6 +99,7 @@ def test_parameters_beyond_the_cap_are_not_read() -> None:
     assert Defect.TOO_MANY_PARAMETERS in value.defects
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(
@@ -137,6 +139,7 @@ def test_a_long_file_name_keeps_its_extension() -> None:
     assert name.endswith(".docm")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_a_cleaned_text_is_one_printable_line(text: str) -> None:
     shown = clean(text, 100)

@@ -34,12 +34,13 @@ def _examine(raw: bytes, limits: ParseLimits) -> Message:
     return message
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_message(raw: bytes) -> None:
     _examine(raw, ParseLimits())
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=60), st.integers(1, 5), st.integers(1, 6))
 def test_any_pieces_of_messages_are_a_message(pieces: list[bytes], depth: int, parts: int) -> None:
     raw = b"".join(pieces)
@@ -47,6 +48,7 @@ def test_any_pieces_of_messages_are_a_message(pieces: list[bytes], depth: int, p
     _examine(raw, ParseLimits(depth=depth, parts=parts, headers=3, header_bytes=60, params=2, boundary=4))
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PIECES), max_size=40))
 def test_the_second_reader_may_fail_but_never_raises(pieces: list[bytes]) -> None:
     raw = b"".join(pieces)
@@ -57,6 +59,7 @@ WORDS = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp", "Cf", 
 BODY = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=400)
 
 
+@settings(deadline=None)
 @given(
     WORDS,
     BODY,
