@@ -139,55 +139,80 @@ def look_into_rtf(data: bytes) -> list[Seen]:
 # --- PDF ------------------------------------------------------------------------------------------------------------
 
 _PDF_ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})")
-_PDF_LAUNCH = re.compile(rb"/(?:Launch|GoToE|RichMedia)\b")
-_PDF_SCRIPT = re.compile(rb"/(?:JavaScript|JS)\b")
-_PDF_FILE = re.compile(rb"/EmbeddedFile\b")
+# One pass for every name that matters, and for names spelt with escapes (§7.3.5: `/L#61unch` is `/Launch`).
+_PDF_NAMES = re.compile(
+    rb"/(?:Launch|GoToE|RichMedia|JavaScript|JS\b|EmbeddedFile|ObjStm|[A-Za-z]{0,20}#[0-9A-Fa-f]{2})"
+)
+_PDF_LAUNCH = frozenset({b"/Launch", b"/GoToE", b"/RichMedia"})
+_PDF_SCRIPT = frozenset({b"/JavaScript", b"/JS"})
+_PDF_FILE = b"/EmbeddedFile"
+_PDF_PACKED = frozenset({_PDF_FILE, b"/ObjStm"})
 
 
-def look_into_pdf(data: bytes) -> tuple[list[Seen], list[bytes]]:
-    """Traits, and the files embedded in it. Object streams are unpacked: actions hide in them. ISO 32000-1 §7.5.7."""
-    text = _PDF_ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), data) if b"#" in data[:4096] else data
-    embedded: list[bytes] = []
+def look_into_pdf(data: bytes) -> list[Seen]:
+    """Object streams are unpacked too: actions hide in them. ISO 32000-1 §7.5.7."""
+    names = _pdf_names(data)
+    if names & _PDF_PACKED:
+        names = names.union(*(_pdf_names(stream) for is_file, stream in _pdf_streams(data) if not is_file))
     seen: list[Seen] = []
-    texts = [text]
-    total = 0
-    for count, (is_file, stream) in enumerate(_pdf_streams(data)):
-        total += len(stream)
-        if count >= _PDF_STREAMS_MAX or total > _PDF_TOTAL_MAX:
-            break
-        (embedded if is_file else texts).append(stream)
-    if any(_PDF_LAUNCH.search(part) for part in texts):
+    if names & _PDF_LAUNCH:
         seen.append(Seen(Trait.ACTIVE, "starts a program or opens another file when it is read"))
-    if any(_PDF_SCRIPT.search(part) for part in texts):
+    if names & _PDF_SCRIPT:
         seen.append(Seen(Trait.SCRIPTED, "holds a script"))
-    if any(_PDF_FILE.search(part) for part in texts):
+    if _PDF_FILE in names:
         seen.append(Seen(Trait.SCRIPTED, "has a file packed into it"))
     if b"/Encrypt" in data[-4096:] or b"/Encrypt" in data[:2048]:
         seen.append(Seen(Trait.SCRIPTED, "is locked or restricted with a password"))
-    return seen, embedded
+    return seen
+
+
+def _pdf_names(data: bytes) -> frozenset[bytes]:
+    names = frozenset(found[0] for found in _PDF_NAMES.finditer(data))
+    if any(b"#" in name for name in names):
+        return frozenset(found[0] for found in _PDF_NAMES.finditer(_plain_names(data)))
+    return names
+
+
+def _plain_names(data: bytes) -> bytes:
+    return _PDF_ESCAPE.sub(lambda found: bytes([int(found[1], 16)]), data)
+
+
+def pdf_attachments(data: bytes) -> Iterator[bytes]:
+    """The files packed into it. ISO 32000-1 §7.11.4."""
+    if _PDF_FILE in _pdf_names(data):
+        yield from (stream for is_file, stream in _pdf_streams(data) if is_file)
 
 
 def _pdf_streams(data: bytes) -> Iterator[tuple[bool, bytes]]:
-    """(is an embedded file, unpacked) for each object stream and embedded file, in order of appearance."""
+    """(is an embedded file, unpacked) for each object stream and embedded file, within bounds."""
+    total = 0
+    for count, (is_file, packed, deflated) in enumerate(_pdf_packed(data)):
+        if count >= _PDF_STREAMS_MAX or total >= _PDF_TOTAL_MAX:
+            return
+        if not deflated:
+            yield is_file, packed.partition(b"endstream")[0]
+            continue
+        try:
+            stream = zlib.decompressobj().decompress(packed, _PDF_STREAM_MAX)
+        except zlib.error:
+            continue
+        total += len(stream)
+        yield is_file, stream
+
+
+def _pdf_packed(data: bytes) -> Iterator[tuple[bool, bytes, bool]]:
+    """(is an embedded file, the bytes as they stand, whether they are deflated) in order of appearance."""
     at = 0
     while (begin := data.find(b"stream", at)) >= 0:
         at = begin + 6
         if data[begin - 3 : begin] == b"end":
             continue
         head = data[max(0, begin - 600) : begin]
-        head = head[head.rfind(b"obj") :]
+        head = _plain_names(head[head.rfind(b"obj") :])
         is_file = b"/EmbeddedFile" in head
-        if not is_file and b"/ObjStm" not in head:
-            continue
-        start = begin + 6 + (2 if data[begin + 6 : begin + 8] == b"\r\n" else 1)
-        if b"FlateDecode" in head or b"/Fl" in head:
-            with_limit = zlib.decompressobj()
-            try:
-                yield is_file, with_limit.decompress(data[start : start + _PDF_STREAM_MAX], _PDF_STREAM_MAX)
-            except zlib.error:
-                continue
-        elif is_file:
-            yield True, data[start : start + _PDF_STREAM_MAX].partition(b"endstream")[0]
+        if is_file or b"/ObjStm" in head:
+            start = at + (2 if data[at : at + 2] == b"\r\n" else 1)
+            yield is_file, data[start : start + _PDF_STREAM_MAX], b"FlateDecode" in head or b"/Fl" in head
 
 
 # --- pages and pictures that are pages ------------------------------------------------------------------------------

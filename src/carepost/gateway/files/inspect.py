@@ -79,7 +79,7 @@ class Inspector:
             case Kind.OLE:
                 yield from documents.look_into_ole(data)
             case Kind.PDF:
-                yield from documents.look_into_pdf(data)[0]
+                yield from documents.look_into_pdf(data)
             case Kind.RTF:
                 yield from documents.look_into_rtf(data)
             case Kind.SVG:
@@ -109,7 +109,7 @@ class Inspector:
         if kind in PACKED:
             yield from unpack(kind, data, self.budget, _wants_all)
         elif kind is Kind.PDF:
-            for number, stream in enumerate(documents.look_into_pdf(data)[1], 1):
+            for number, stream in enumerate(documents.pdf_attachments(data), 1):
                 self.budget.entry()
                 yield Entry(f"file {number}", stream, whole=True)
         elif kind is Kind.OLE and "__properties_version1.0".encode("utf-16-le") in data:

@@ -129,7 +129,7 @@ _PAGE = re.compile(
     re.IGNORECASE,
 )
 _SVG = re.compile(rb"<(?:\w+:)?svg\b", re.IGNORECASE)
-_HTA = re.compile(rb"<hta:application|<script[^>]{0,200}vbscript", re.IGNORECASE)
+_VBSCRIPT = re.compile(rb"<script[^>]{0,200}vbscript")
 _JOB = re.compile(rb"\A\s*(?:<\?xml[^>]{0,200}>\s*)?<(?:job|package|scriptlet|component)\b", re.IGNORECASE)
 _SCRIPT_WORDS = re.compile(
     rb"\bWScript\.|\bnew\s+ActiveXObject\s*\(|\bCreateObject\s*\(\s*[\"']|\bOn Error Resume Next\b"
@@ -185,7 +185,7 @@ def _text_kind(data: bytes) -> Kind:
     if not _is_text(head[:4096]):
         return Kind.UNKNOWN
     if start.startswith(b"<") or b"<" in start[:512]:
-        if _HTA.search(head) or _JOB.match(head):
+        if _is_application(head.lower()) or _JOB.match(head):
             return Kind.SCRIPT
         if _SVG.search(start[:4096]):
             return Kind.SVG
@@ -194,6 +194,11 @@ def _text_kind(data: bytes) -> Kind:
     if _HEADER_FIELD.match(start):
         return Kind.MESSAGE
     return Kind.TEXT
+
+
+def _is_application(low: bytes) -> bool:
+    """A page that Windows runs with all rights: an HTML application, or one that speaks VBScript."""
+    return b"<hta:application" in low or (b"vbscript" in low and _VBSCRIPT.search(low) is not None)
 
 
 def _without_marks(head: bytes) -> bytes:
