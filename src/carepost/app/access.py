@@ -99,6 +99,7 @@ async def run_access(settings: Settings, dsns: Dsns, sockets: AccessSockets, obs
         for number, certificate in enumerate(certificates.watched):
             tasks.start(f"certificate {number}", partial(certificate.watch, log.info), restart=restart)
         tasks.start("chores", Chores(areas).run, restart=restart)
+        tasks.start("checkpoints", Chores(areas).sign, restart=restart)
         if sockets.imap or sockets.imap_tls:
             server = imap_server(areas, certificates)
             tasks.start("imap", lambda: server.serve(starttls=sockets.imap, implicit=sockets.imap_tls))

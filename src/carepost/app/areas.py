@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from carepost.app.checkpoints import CheckpointRoom, checkpoint_room
 from carepost.app.identity_rooms import Foundations, IdentityRooms, identity_rooms
 from carepost.app.storage import Dsns
 from carepost.audit.record import AuditTrail
@@ -18,6 +19,7 @@ from carepost.directory.people import People
 from carepost.directory.service import Directory
 from carepost.gateway.quarantine import Quarantine
 from carepost.gateway.trace import MessageTrace
+from carepost.governance.acceptable_use import AcceptableUse
 from carepost.infra.db import Database, DatabaseLimits
 from carepost.infra.durability import insist_on_durability
 from carepost.infra.key_files import KeyFiles
@@ -78,6 +80,8 @@ class Areas:
     store: StoreRooms
     identity: IdentityRooms
     gateway: GatewayRooms
+    acceptable_use: AcceptableUse
+    checkpoints: CheckpointRoom
 
     async def organisations(self) -> list[Organisation]:
         return await self.directory.look.organisations()
@@ -117,6 +121,8 @@ async def open_areas(settings: Settings, dsns: Dsns, *, clock: Clock | None = No
                 quarantine=Quarantine(db=db, keys=store.keys, audit=audit, directory=look, clock=clock),
                 trace=MessageTrace(db=db, keys=store.keys, audit=audit, directory=look, edge=edge, clock=clock),
             ),
+            acceptable_use=AcceptableUse(db=db, audit=audit, clock=clock, people=directory.people),
+            checkpoints=checkpoint_room(settings, db, audit, clock),
         )
 
 

@@ -36,6 +36,16 @@ class Chores:
             await asyncio.sleep(EVERY_SECONDS)
             await self.turn()
 
+    async def sign(self) -> None:
+        """Sign checkpoints of the record, until cancelled."""
+        every = timedelta(minutes=self.areas.settings.audit.checkpoint_minutes)
+        while True:
+            await asyncio.sleep(every.total_seconds())
+            try:
+                await self.areas.checkpoints.signing.sign()
+            except MailError as error:
+                log.warning("checkpoint not signed", error=error)
+
     async def turn(self) -> None:
         """One round over all organisations."""
         for organisation in await self.areas.organisations():

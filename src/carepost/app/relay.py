@@ -94,7 +94,7 @@ def inbound_gateway(settings: Settings, db: Database, directory: Directory, cloc
         resolver=resolver(settings),
         known=DirectoryRegister(directory),
         colleagues=DirectoryColleagues(directory=directory, clock=clock),
-        scanner=_scanner(settings),
+        scanner=scanner(settings),
         policy=check_policy(settings),
     )
     held_for = timedelta(days=settings.gateway.quarantine_days)
@@ -126,20 +126,21 @@ def server_tls(settings: Settings, *, opportunistic: bool = True) -> ServerTls |
     return ServerTls(certificate, key, opportunistic=opportunistic)
 
 
-def _scanner(settings: Settings) -> Clamd | None:
+def scanner(settings: Settings) -> Clamd | None:
+    """clamd, when the settings name one."""
     if not settings.gateway.clamd:
         return None
     return Clamd(settings.gateway.clamd, ClamdLimits(scan_seconds=settings.gateway.scanner_seconds))
 
 
 def _scanner_look(settings: Settings) -> Look:
-    scanner = _scanner(settings)
+    clamd = scanner(settings)
 
     async def look() -> str | None:
-        if scanner is None:
+        if clamd is None:
             return None
         try:
-            await scanner.version()
+            await clamd.version()
         except TryLater:
             return "The malware scanner does not answer: mail is told to come back later."
         return None

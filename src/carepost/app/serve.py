@@ -16,17 +16,19 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from carepost.app.access import AccessSockets, run_access
-from carepost.app.areas import database_limits, key_files
+from carepost.app.areas import key_files, open_areas
 from carepost.app.observing import Gauges, Observing
 from carepost.app.relay import RelaySockets, run_relay
 from carepost.app.storage import Dsns, Progress, embedded, external, prepare, running
+from carepost.audit.model import PLATFORM, Actor
 from carepost.base.errors import MailError, NotPossible
-from carepost.infra.db import Database
+from carepost.governance.acceptable_use import first_text
 from carepost.infra.log import configure, get_logger
 from carepost.infra.metrics import Metrics
 from carepost.infra.postgres import EmbeddedPostgres
 from carepost.infra.prefork import PreforkPolicy, WorkerGroup, listen_on, serve_processes
 from carepost.infra.settings import Settings
+from carepost.store.keys import has_keys
 
 log = get_logger("serve")
 
@@ -72,7 +74,7 @@ class Service:
             if dsns.embedded is not None:
                 await prepare(dsns, progress=self.progress)
             if "access" in self.roles:
-                await _give_platform_its_key(self.settings, dsns)
+                await _first_time(self.settings, dsns)
 
         asyncio.run(work())
 
@@ -112,15 +114,13 @@ class Service:
             asyncio.run(server.start_again())
 
 
-async def _give_platform_its_key(settings: Settings, dsns: Dsns) -> None:
-    """The organisation that stands for the service itself is made by a migration, which has no root key."""
-    from carepost.audit.model import PLATFORM
-    from carepost.base.clock import SystemClock
-    from carepost.store import repo
-    from carepost.store.keys import Keystore
-
-    async with Database.open(dsns.app, role="carepost_app", limits=database_limits(settings)) as db:
-        keys = Keystore(db, key_files(settings).root(), SystemClock())
-        async with db.transaction(PLATFORM) as tx:
-            if not await repo.organisation_keys(tx, PLATFORM):
-                await keys.mint_organisation(tx, PLATFORM)
+async def _first_time(settings: Settings, dsns: Dsns) -> None:
+    """What a new installation lacks: a key for the service's own organisation, and an acceptable use policy."""
+    async with open_areas(settings, dsns) as areas:
+        async with areas.db.transaction(PLATFORM) as tx:
+            if not await has_keys(tx, PLATFORM):
+                await areas.store.keys.mint_organisation(tx, PLATFORM)
+        if await areas.acceptable_use.current() is None:
+            given = settings.identity.aup_file
+            text = settings.path(given).read_text("utf-8") if given else first_text()
+            await areas.acceptable_use.publish(Actor.operator("serve"), text)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from carepost.base.errors import NotPossible
 from carepost.infra.migrate import bootstrap, migrate
@@ -69,7 +70,7 @@ async def storage(
         await server.stop()
 
 
-async def prepare(dsns: Dsns, *, progress: Progress | None = None) -> None:
+async def prepare(dsns: Dsns, *, progress: Progress | None = None, half: Literal["pre", "post", "all"] = "all") -> None:
     """Bring the schema to where this program wants it. The embedded database is prepared at every start.
 
     Raises NotPossible for an external one that we may not migrate.
@@ -78,7 +79,7 @@ async def prepare(dsns: Dsns, *, progress: Progress | None = None) -> None:
         await bootstrap(dsns.embedded.dsn("postgres", database="postgres"))
     if not dsns.owner:
         raise NotPossible("Set database.owner_dsn to migrate: only the owner of the tables may change them.")
-    done = await migrate(dsns.owner)
+    done = await migrate(dsns.owner, half)
     if done.applied and progress is not None:
         progress(f"Schema brought up to date ({len(done.applied)} steps)")
 

@@ -13,7 +13,6 @@ from carepost.cli.common import ConfigOption, JsonOption
 from carepost.directory.mailboxes import MembershipChange
 from carepost.directory.model import (
     DomainMatch,
-    MailboxRecord,
     MemberRight,
     OrganisationKind,
     Person,

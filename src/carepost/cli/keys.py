@@ -21,7 +21,7 @@ def rotate_root(
     new: Annotated[bool, typer.Option("--new", help="Make a new root key first.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Put every organisation's key under the newest root key. Restart the service afterwards; then keep the old file safe."""
+    """Put every organisation's key under the newest root key. Restart the service afterwards."""
     files = key_files(common.load_settings(config))
     if new:
         common.say(f"Made root-{files.add_root()}.key. Copy it to your safe place now: mail will depend on it.")

@@ -188,7 +188,7 @@ class Identity(_Section, frozen=True, kw_only=True):
 class Audit(_Section, frozen=True, kw_only=True):
     """The record of what was done."""
 
-    checkpoint_minutes: Annotated[int, says("How often the heads of all chains are signed.", ge=1)] = 60
+    checkpoint_minutes: Annotated[int, says("How often the heads of all chains are signed.", ge=1)] = 5
     checkpoint_folder: Annotated[str, says("Where signed checkpoints go: best on another machine's disk.")] = (
         "checkpoints"
     )

@@ -207,3 +207,8 @@ def _organisation_aad(organisation: OrganisationId, version: int) -> bytes:
 
 def _mailbox_aad(organisation: OrganisationId, mailbox: MailboxId) -> bytes:
     return vault.bound("mailbox key", organisation, mailbox)
+
+
+async def has_keys(tx: Transaction, organisation: OrganisationId) -> bool:
+    """Whether an organisation was given a key. The platform's own is made by a migration, which has none to give."""
+    return bool(await repo.organisation_keys(tx, organisation))

@@ -1,0 +1,117 @@
+"""The pages and the content origin, served by uvicorn inside the access process's own loop."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator, Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from carepost.app.areas import Areas
+from carepost.base.errors import TryLater
+from carepost.gateway.deck import shipped_inbound
+from carepost.infra import vault
+from carepost.infra.tls import ServerTls
+from carepost.web.mail.rooms import MailRooms
+from carepost.web.model import WebPolicy
+from carepost.web.site import SiteIdentity, SiteRooms, Sites, build
+
+# A page is a few kilobytes; a request head larger than this is no browser's.
+_HEAD_OCTETS_MAX = 64 << 10
+_KEEP_ALIVE_SECONDS = 30
+_CONNECTIONS_MAX = 500
+_STOP_SECONDS = 5
+
+
+async def serve_pages(
+    areas: Areas, web: Sequence[socket.socket], content: Sequence[socket.socket], tls: ServerTls | None
+) -> None:
+    """Serve both origins until cancelled."""
+    sites = build_sites(areas)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_serve(sites.pages, web, tls))
+        group.create_task(_serve(sites.content, content, tls))
+
+
+def build_sites(areas: Areas) -> Sites:
+    """Both sites over these rooms."""
+    settings, store, identity = areas.settings, areas.store, areas.identity
+    policy = WebPolicy(
+        web_origin=settings.web.url,
+        content_origin=settings.web.content_url,
+        product=settings.service.name,
+        service_desk=settings.service.help_desk,
+    )
+
+    async def is_ready() -> bool:
+        try:
+            async with areas.db.transaction() as tx:
+                await tx.one("SELECT 1 AS well")
+        except TryLater:
+            return False
+        return True
+
+    root = store.keys.root
+    return build(
+        policy,
+        SiteRooms(
+            identity=SiteIdentity(
+                sign_in=identity.sign_in,
+                sessions=identity.sessions,
+                accounts=identity.accounts,
+                app_passwords=identity.app_passwords,
+                acceptable_use=areas.acceptable_use,
+            ),
+            directory=areas.directory.look,
+            mail=MailRooms(
+                folders=store.folders,
+                messages=store.messages,
+                filing=store.filing,
+                search=store.search,
+                quarantine=areas.gateway.quarantine,
+                trace=areas.gateway.trace,
+                deck=shipped_inbound(),
+                clock=areas.clock,
+            ),
+            clock=areas.clock,
+            # The same in every worker, and worthless without the root key.
+            secret=vault.subkey(root.key(root.newest), b"carepost web notes"),
+            is_ready=is_ready,
+        ),
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the parent process decides who stops when."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(app: ASGIApp, sockets: Sequence[socket.socket], tls: ServerTls | None) -> None:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        http="httptools",
+        ws="none",
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=_CONNECTIONS_MAX,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_STOP_SECONDS,
+        h11_max_incomplete_event_size=_HEAD_OCTETS_MAX,
+    )
+    config.load()
+    config.ssl = tls.context if tls is not None else None
+    server = _Server(config)
+    serving = asyncio.ensure_future(server.serve(sockets=list(sockets)))
+    try:
+        await asyncio.shield(serving)
+    except asyncio.CancelledError:
+        server.should_exit = True
+        await serving
+        raise

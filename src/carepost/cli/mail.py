@@ -1,0 +1,211 @@
+"""`carepost scan`, `why`, `trace` and `quarantine`: what happens to messages, and why."""
+
+from datetime import timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from carepost.app.areas import Areas
+from carepost.base.errors import NotPossible
+from carepost.base.ids import HeldId, OrganisationId
+from carepost.cli import common
+from carepost.cli.common import ConfigOption, JsonOption
+
+
+class Direction(StrEnum):
+    IN = "in"
+    OUT = "out"
+
+
+quarantine = typer.Typer(no_args_is_help=True, help="Messages held for a person to look at.")
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command("scan")(scan)
+    app.command("why")(why)
+    app.command("trace")(trace)
+    app.add_typer(quarantine, name="quarantine")
+
+
+def scan(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Message files, or folders of them.")],
+    direction: Annotated[Direction, typer.Option(help="Which way the messages would go.")] = Direction.IN,
+    *,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Run messages through the gateway without delivering them: one result a message; no file stops it."""
+    from carepost.app.relay import check_policy, scanner
+    from carepost.gateway.scan import ScanSettings, scan_paths
+
+    settings = common.load_settings(config)
+    for result in scan_paths(
+        paths, direction.value, ScanSettings(policy=check_policy(settings), scanner=scanner(settings))
+    ):
+        if json:
+            common.show(result)
+            continue
+        common.say(f"{result['path']}: {result['action']}" + (f" [{result['card']}]" if result["card"] else ""))
+        for finding in result["findings"]:
+            common.say(f"    {finding['weight']} {finding['code']}: {finding['says']}")
+
+
+def why(
+    message: Annotated[
+        str, typer.Argument(metavar="MESSAGE-ID", help="The reference from the 250, or the Message-ID.")
+    ],
+    *,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Why a message was delivered, held or refused, in plain words."""
+    from carepost.gateway.deck import shipped_inbound
+    from carepost.gateway.explain import Explanation, explain
+
+    async def work(areas: Areas) -> list[tuple[str, Explanation]]:
+        found: list[tuple[str, Explanation]] = []
+        for organisation in await areas.organisations():
+            records = await areas.gateway.trace.find(common.operator(), organisation.id, message)
+            found += [(organisation.name, explain(record, shipped_inbound())) for record in records]
+        return found
+
+    stories = common.with_areas(config, work)
+    if not stories:
+        raise NotPossible(f"Nothing is known of {message}. Decisions are kept for 90 days; check the reference.")
+    for organisation, story in stories:
+        if json:
+            common.show({"organisation": organisation, "headline": story.headline, "lines": story.lines()})
+            continue
+        common.say(f"{organisation}:")
+        for line in story.lines():
+            common.say(f"  {line}" if line else "")
+
+
+def trace(
+    *,
+    sender: Annotated[str | None, typer.Option(help="Who it came from.")] = None,
+    recipient: Annotated[str | None, typer.Option(help="Whom it was for.")] = None,
+    message_id: Annotated[str | None, typer.Option(help="Its Message-ID.")] = None,
+    days: Annotated[int, typer.Option(help="How far back.", min=1, max=90)] = 7,
+    limit: Annotated[int, typer.Option(help="At most so many an organisation.", min=1, max=200)] = 50,
+    json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Where is my mail? What became of messages, newest first."""
+    from carepost.gateway.verdict import SearchBy
+
+    asked = [
+        (by, value)
+        for by, value in ((SearchBy.SENDER, sender), (SearchBy.RECIPIENT, recipient), (SearchBy.MESSAGE_ID, message_id))
+        if value
+    ]
+    if len(asked) > 1:
+        raise NotPossible("Search by one of --sender, --recipient and --message-id at a time.")
+    by, value = asked[0] if asked else (None, "")
+
+    async def work(areas: Areas) -> list[tuple[object, ...]]:
+        rows: list[tuple[object, ...]] = []
+        since = areas.clock.now() - timedelta(days=days)
+        for organisation in await areas.organisations():
+            page = await areas.gateway.trace.search(
+                common.operator(), organisation.id, by, value or "", since=since, limit=limit
+            )
+            for record in page.records:
+                rows.extend(
+                    (
+                        record.at.isoformat(timespec="seconds"),
+                        record.trace,
+                        organisation.code,
+                        one.address,
+                        one.action,
+                        one.card or "",
+                    )
+                    for one in record.details.recipients
+                )
+        return sorted(rows, key=lambda row: str(row[0]), reverse=True)
+
+    rows = common.with_areas(config, work)
+    names = ("at", "reference", "organisation", "recipient", "action", "card")
+    if json:
+        for row in rows:
+            common.show(dict(zip(names, row, strict=True)))
+    else:
+        common.table(names, rows)
+
+
+@quarantine.command("list")
+def quarantine_list(*, json: JsonOption = False, config: ConfigOption = None) -> None:
+    """What waits in every organisation's quarantine."""
+
+    async def work(areas: Areas) -> list[tuple[object, ...]]:
+        rows: list[tuple[object, ...]] = []
+        for organisation in await areas.organisations():
+            key = None
+            while True:
+                page = await areas.gateway.quarantine.page(common.operator(), organisation.id, before=key, limit=200)
+                rows += [
+                    (
+                        int(one.id),
+                        organisation.code,
+                        one.held_at.isoformat(timespec="seconds"),
+                        one.risk,
+                        one.card,
+                        one.trace,
+                    )
+                    for one in page.held
+                ]
+                if (key := page.next_key) is None:
+                    break
+        return rows
+
+    rows = common.with_areas(config, work)
+    names = ("number", "organisation", "held since", "risk", "card", "reference")
+    if json:
+        for row in rows:
+            common.show(dict(zip(names, row, strict=True)))
+    else:
+        common.table(names, rows)
+
+
+@quarantine.command("release")
+def quarantine_release(
+    code: Annotated[str, typer.Argument(help="The organisation's code.")],
+    number: Annotated[int, typer.Argument(help="The number in the list.")],
+    reason: Annotated[str, typer.Option(help="Why it is safe. Kept in the audit log.")],
+    config: ConfigOption = None,
+) -> None:
+    """Deliver a held message after all."""
+
+    async def work(areas: Areas) -> int:
+        organisation = await _organisation(areas, code)
+        return len(
+            await areas.gateway.quarantine.release(common.operator(), organisation, HeldId(number), reason=reason)
+        )
+
+    common.say(f"Released to {common.with_areas(config, work)} mailboxes.")
+
+
+@quarantine.command("delete")
+def quarantine_delete(
+    code: Annotated[str, typer.Argument(help="The organisation's code.")],
+    number: Annotated[int, typer.Argument(help="The number in the list.")],
+    reason: Annotated[str, typer.Option(help="Why. Kept in the audit log.")],
+    config: ConfigOption = None,
+) -> None:
+    """Destroy a held message for good."""
+
+    async def work(areas: Areas) -> None:
+        organisation = await _organisation(areas, code)
+        await areas.gateway.quarantine.delete(common.operator(), organisation, HeldId(number), reason=reason)
+
+    common.with_areas(config, work)
+    common.say("Deleted.")
+
+
+async def _organisation(areas: Areas, code: str) -> OrganisationId:
+    found = await areas.directory.look.organisation_by_code(code)
+    if found is None:
+        raise NotPossible(f"There is no organisation with the code {code.upper()}. See `carepost org list`.")
+    return found.id

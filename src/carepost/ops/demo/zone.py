@@ -1,0 +1,23 @@
+"""The domain name system of the sample world, as a table (see app/resolving.py)."""
+
+from carepost.ops.demo.world import ORGANISATIONS, OUTSIDE
+
+
+def zone_toml(hostname: str) -> str:
+    """Senders outside have SPF; those on the register publish a strict DMARC too; so do our own domains."""
+    lines = ["[txt]"]
+    for domain, ip, listed in OUTSIDE:
+        lines.append(f'"{domain}" = ["v=spf1 ip4:{ip} -all"]')
+        lines.append(f'"_dmarc.{domain}" = ["v=DMARC1; p={"reject" if listed else "none"}"]')
+    for organisation in ORGANISATIONS:
+        lines.append(f'"{organisation.domain}" = ["v=spf1 mx -all"]')
+        lines.append(f'"_dmarc.{organisation.domain}" = ["v=DMARC1; p=reject"]')
+    lines.append("[a]")
+    lines.append(f'"{hostname}" = ["127.0.0.1"]')
+    lines += [f'"mail.{domain}" = ["{ip}"]' for domain, ip, _ in OUTSIDE]
+    lines.append("[ptr]")
+    lines += [f'"{ip}" = ["mail.{domain}"]' for domain, ip, _ in OUTSIDE]
+    lines.append("[mx]")
+    lines += [f'"{domain}" = [[10, "mail.{domain}"]]' for domain, _, _ in OUTSIDE]
+    lines += [f'"{organisation.domain}" = [[10, "{hostname}"]]' for organisation in ORGANISATIONS]
+    return "\n".join(lines) + "\n"
