@@ -11,7 +11,8 @@ _PATHS = {
     "junk": "M12 3 2 20h20z M12 10v4 M12 17v.5",
     "trash": "M4 7h16 M9 7V4h6v3 M6 7l1 13h10l1-13 M10 11v6 M14 11v6",
     "folder": "M3 6h6l2 2h10v11H3z",
-    "people": "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7z M2.5 20c.5-4 3-6 6.5-6s6 2 6.5 6 M16 4.5a3.5 3.5 0 0 1 0 6.4 M18 14.5c2 .8 3.2 2.6 3.5 5.5",
+    "people": "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7z M2.5 20c.5-4 3-6 6.5-6s6 2 6.5 6"
+    " M16 4.5a3.5 3.5 0 0 1 0 6.4 M18 14.5c2 .8 3.2 2.6 3.5 5.5",
     "search": "M10.5 17.500a7 7 0 1 0 0-14 7 7 0 0 0 0 14z M16 16l5 5",
     "shield": "M12 3 4 6v6c0 5 3.5 7.5 8 9 4.5-1.5 8-4 8-9V6z",
     "shield-tick": "M12 3 4 6v6c0 5 3.5 7.5 8 9 4.5-1.5 8-4 8-9V6z M8.5 12l2.5 2.5 4.5-5",
@@ -40,8 +41,9 @@ ICONS = {
 }  # Our own drawings: nothing of a stranger's is in them.
 
 LOGO = Markup(
-    '<svg viewBox="0 0 32 32" aria-hidden="true" focusable="false"><rect class="brand-mark" width="32" height="32" rx="8"/>'
-    '<path class="brand-line" d="M6.5 10.500h19v12h-19z M6.5 11l9.5 7 9.5-7"/></svg>'
+    '<svg viewBox="0 0 32 32" aria-hidden="true" focusable="false">'
+    '<rect class="brand-mark" width="32" height="32" rx="8"/>'
+    '<path class="brand-line" d="M6.5 10.5h19v12h-19z M6.5 11l9.5 7 9.5-7"/></svg>'
 )
 
 

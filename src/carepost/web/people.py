@@ -12,10 +12,10 @@ from ipaddress import ip_address
 from carepost.base.clock import Clock
 from carepost.base.ids import OrganisationId
 from carepost.directory.service import Directory
+from carepost.governance.acceptable_use import AcceptableUse
 from carepost.identity.model import ClientFacts
 from carepost.identity.sessions import Sessions
 from carepost.web.model import Visitor
-from carepost.web.ports import AcceptableUse
 
 NAMES_LAST = timedelta(seconds=60)
 NAMES_MAX = 10_000
@@ -67,7 +67,7 @@ class People:
             session_token=token,
             shared_computer=session.shared_computer,
             client=address,
-            must_accept=await self.acceptable_use.must_accept(organisation, person),
+            must_accept=await self.acceptable_use.must_accept(organisation, person) is not None,
             must_change_password=session.must_change_password,
         )
 

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from carepost.base.clock import Clock
 from carepost.base.errors import Broken
 from carepost.directory.service import Directory
+from carepost.governance.acceptable_use import AcceptableUse
 from carepost.identity.accounts import Accounts
 from carepost.identity.app_passwords import AppPasswords
 from carepost.identity.service import SignIn
@@ -30,7 +31,6 @@ from carepost.web.mail.rooms import MailRooms
 from carepost.web.mail.routes import doors as mail_doors
 from carepost.web.model import WebPolicy
 from carepost.web.people import People
-from carepost.web.ports import AcceptableUse
 from carepost.web.render import HERE, static_addresses, templates
 from carepost.web.sealing import Notes
 from carepost.web.shell import Door, House, Visit

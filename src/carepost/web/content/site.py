@@ -3,7 +3,7 @@
 Promises
     No cookie is read or set here; who may look is sealed into the address for some minutes, and asked again each time:
     who lost the mailbox or whose account was closed sees nothing more.
-    Every answer, errors too, carries the content policy: no script, no form, no fetch from elsewhere, framed by us only.
+    Every answer, errors too, carries the content policy: no script, no form, no fetch elsewhere, framed by us only.
     A body is what `message.sanitise` returned, unedited; an attachment is its bytes, never as an active type.
 """
 

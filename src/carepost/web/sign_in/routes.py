@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 
 from carepost.base.errors import MailError
 from carepost.directory.access import Verb
+from carepost.governance.acceptable_use import AcceptableUse
 from carepost.identity.model import (
     ClientFacts,
     CodeNotAccepted,
@@ -28,7 +29,6 @@ from carepost.identity.service import SignIn
 from carepost.identity.sessions import Sessions
 from carepost.web.forms import Form
 from carepost.web.people import client_facts
-from carepost.web.ports import AcceptableUse
 from carepost.web.shell import Door, Enter, Needs, On, Visit, own_path
 
 DEVICE_SECONDS = 180 * 86_400  # as long as identity knows a device again
@@ -110,15 +110,16 @@ class Entrance:
 
     async def must_accept(self, visit: Visit) -> Response:
         """The whole text, with the button at its end: it can't be pressed without passing the text (R74)."""
-        versions = await self.acceptable_use.versions()
-        if not versions or not visit.me.must_accept:
+        version = await self.acceptable_use.must_accept(visit.me.organisation, visit.me.person)
+        if version is None:
             return visit.go("/")
-        return visit.page("sign_in/accept.html", title="Acceptable use policy", chosen=versions[0])
+        return visit.page("sign_in/accept.html", title="Acceptable use policy", chosen=version)
 
     async def accept(self, visit: Visit) -> Response:
         version = visit.form.number("version")
         if version is not None:
-            await self.acceptable_use.accept(visit.me.actor, version, _client(visit))
+            client = _client(visit)
+            await self.acceptable_use.accept(visit.me.actor, version, client=client.name, address=client.address)
         return visit.go("/")
 
     async def sign_out(self, visit: Visit) -> Response:
