@@ -7,12 +7,12 @@ Promises
 """
 
 import asyncio
+import socket
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 
 from carepost.base.errors import TryLater
 
@@ -40,6 +40,8 @@ class ScanAnswer:
 class ClamdLimits:
     connect_seconds: float = 5.0
     scan_seconds: float = 30.0  # clamd's own ReadTimeout is 120 s; a sender's patience is what we spend
+    # clamd's StreamMaxLength as Debian sets it is 25 MB, 100 MB by default; what is larger is not sent at all.
+    stream_max_bytes: int = 100_000_000
     at_once: int = 8  # below clamd's MaxThreads (10) and MaxQueue (100)
 
 
@@ -56,51 +58,73 @@ class Clamd:
 
     async def scan(self, data: bytes) -> ScanAnswer:
         """Stream `data` and read the verdict."""
-        async with self._slots, self._conversation(self.limits.scan_seconds) as (reader, writer):
-            with suppress(ConnectionError):  # clamd answers and hangs up in the middle when the stream is too large
-                writer.write(b"zINSTREAM\0")
-                view = memoryview(data)
-                for start in range(0, len(view), _CHUNK):
-                    piece = view[start : start + _CHUNK]
-                    writer.write(struct.pack(">I", len(piece)))
-                    writer.write(piece)
-                    await writer.drain()
-                writer.write(struct.pack(">I", 0))
-                await writer.drain()
-            return _understood(await _answer(reader))
+        if len(data) > self.limits.stream_max_bytes:
+            return ScanAnswer(ScanStatus.TOO_LARGE)
+        async with self._slots, self._conversation(self.limits.scan_seconds) as wire:
+            # clamd answers and hangs up in the middle of a stream that is too large: its answer is there all the same.
+            with suppress(ConnectionError):
+                await _stream(wire, data)
+            return _understood(await _answer(wire))
 
     async def version(self) -> str:
         """ "ClamAV 1.0.9/27500/Sun Nov 22 08:11:02 2026": program, signatures, and their date (R132)."""
-        async with self._slots, self._conversation(self.limits.connect_seconds) as (reader, writer):
-            writer.write(b"zVERSION\0")
-            await writer.drain()
-            return await _answer(reader)
+        async with self._slots, self._conversation(self.limits.connect_seconds) as wire:
+            await asyncio.get_running_loop().sock_sendall(wire, b"zVERSION\0")
+            return await _answer(wire)
 
     @asynccontextmanager
-    async def _conversation(self, seconds: float) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async def _conversation(self, seconds: float) -> AsyncIterator[socket.socket]:
+        """A plain socket, not a stream: after a broken write its answer can still be read."""
         try:
             async with asyncio.timeout(self.limits.connect_seconds):
-                reader, writer = await self._connect()
-        except (OSError, TimeoutError, ValueError) as error:
+                wire = await self._connect()
+        except (OSError, ValueError) as error:
             raise _unavailable(error) from error
         try:
             async with asyncio.timeout(seconds):
-                yield reader, writer
-        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+                yield wire
+        except OSError as error:
             raise _unavailable(error) from error
         finally:
-            # The verdict is in, or never will be: there is nothing to wait for.
-            writer.transport.abort()
+            wire.close()
 
-    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self) -> socket.socket:
+        loop = asyncio.get_running_loop()
         if "/" in self.address:
-            return await asyncio.open_unix_connection(Path(self.address), limit=_ANSWER_MAX)
-        host, _, port = self.address.rpartition(":")
-        return await asyncio.open_connection(host.strip("[]"), int(port), limit=_ANSWER_MAX)
+            family, where = socket.AF_UNIX, self.address
+        else:
+            host, _, port = self.address.rpartition(":")
+            found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
+            family, where = found[0][0], found[0][4]  # type: ignore[assignment]
+        wire = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            wire.setblocking(False)
+            await loop.sock_connect(wire, where)
+        except BaseException:
+            wire.close()
+            raise
+        return wire
 
 
-async def _answer(reader: asyncio.StreamReader) -> str:
-    return (await reader.readuntil(b"\0"))[:-1].decode("utf-8", "replace").strip()
+async def _stream(wire: socket.socket, data: bytes) -> None:
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(wire, b"zINSTREAM\0")
+    view = memoryview(data)
+    for start in range(0, len(view), _CHUNK):
+        piece = view[start : start + _CHUNK]
+        await loop.sock_sendall(wire, struct.pack(">I", len(piece)) + piece)
+    await loop.sock_sendall(wire, struct.pack(">I", 0))
+
+
+async def _answer(wire: socket.socket) -> str:
+    """Up to the NUL that ends it; raises ConnectionError when it never comes."""
+    loop, answer = asyncio.get_running_loop(), b""
+    while not answer.endswith(b"\0"):
+        piece = await loop.sock_recv(wire, _ANSWER_MAX)
+        if not piece or len(answer) > _ANSWER_MAX:
+            raise ConnectionError("no whole answer")
+        answer += piece
+    return answer[:-1].decode("utf-8", "replace").strip()
 
 
 def _understood(answer: str) -> ScanAnswer:
