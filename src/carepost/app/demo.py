@@ -25,7 +25,7 @@ from typing import Any
 from carepost.app.areas import open_areas
 from carepost.app.demo_seed import NEWCOMER, furnish, mark_older_mail_read
 from carepost.app.serve import Service
-from carepost.app.storage import Dsns
+from carepost.app.storage import Dsns, embedded
 from carepost.base.clock import SystemClock
 from carepost.infra.settings import Settings, describe, load
 from carepost.infra.tls import DemoAuthority
@@ -89,7 +89,7 @@ class Demo:
                 "CAREPOST__WEB__CONTENT_URL": f"http://localhost:{self.ports['content']}",
                 "CAREPOST__GATEWAY__DNS_ZONE": "zone.toml",
                 "CAREPOST__OBSERVE__LISTEN": f'["127.0.0.1:{self.port_base + _METRICS_OFFSET}"]',
-                "CAREPOST__OBSERVE__LOG_LEVEL": "warning",
+                "CAREPOST__OBSERVE__LOG_LEVEL": '"warning"',
                 "CAREPOST__LIMITS__DISK_FREE_MB": "100",
             },
         )
@@ -118,18 +118,9 @@ def _clear(demo: Demo, *, reset: bool) -> None:
     if any(demo.data.iterdir()) and not (demo.data / "zone.toml").exists():
         raise SystemExit(f"carepost: {demo.data} is not a demo's folder. Choose another with --data.")
     if reset or not demo.world_file.exists():
-        elsewhere = demo.data / "postgres.location"
-        if elsewhere.exists():
-            _remove_elsewhere(elsewhere)
+        # As root the database may lie elsewhere: the folder alone is not all of it.
+        embedded(demo.settings()).erase()
         shutil.rmtree(demo.data)
-
-
-def _remove_elsewhere(note: Path) -> None:
-    """The database of a folder that PostgreSQL's user cannot reach lies elsewhere; the note in it says where."""
-    for word in note.read_text("utf-8").split():
-        path = Path(word)
-        if path.is_absolute() and path.is_dir() and Path("/var/lib/carepost") in path.parents:
-            shutil.rmtree(path)
 
 
 def _prepare_files(demo: Demo) -> None:

@@ -11,7 +11,6 @@ Promises
 import asyncio
 import os
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -21,7 +20,7 @@ from carepost.app.observing import Gauges, Observing
 from carepost.app.relay import RelaySockets, run_relay
 from carepost.app.storage import Dsns, Progress, embedded, external, prepare, running
 from carepost.audit.model import PLATFORM, Actor
-from carepost.base.errors import MailError, NotPossible
+from carepost.base.errors import NotPossible
 from carepost.governance.acceptable_use import first_text
 from carepost.infra.log import configure, get_logger
 from carepost.infra.metrics import Metrics
@@ -33,7 +32,6 @@ from carepost.store.keys import has_keys
 log = get_logger("serve")
 
 ROLES = ("relay", "access")
-_DATABASE_LOOK_SECONDS = 1.0
 
 
 @dataclass(slots=True)
@@ -60,13 +58,13 @@ class Service:
             return self._serve(dsns)
         finally:
             if self._database is not None:
-                asyncio.run(self._database.stop())
+                self._database.stop_now()
 
     def _open_database(self) -> Dsns:
         if (theirs := external(self.settings)) is not None:
             return theirs
         self._database = embedded(self.settings, self.progress)
-        asyncio.run(self._database.start())
+        self._database.start_now()
         return running(self._database)
 
     def _prepare(self, dsns: Dsns) -> None:
@@ -100,18 +98,10 @@ class Service:
         return serve_processes(
             groups,
             PreforkPolicy(stop_seconds=given.workers.stop_seconds),
-            tend=(self._tend_database,),
+            # When the embedded database ends unasked it is started again; workers answer 4xx meanwhile.
+            tend=(self._database.tend,) if self._database is not None else (),
             ended=lambda _name, pid: metrics.forget_worker(pid),
         )
-
-    def _tend_database(self) -> None:
-        """Start our database again when it ended unasked. Workers answer 4xx meanwhile."""
-        server = self._database
-        if server is None or server.is_alive:
-            return
-        log.error("the database ended unexpectedly and is started again")
-        with suppress(MailError, OSError):
-            asyncio.run(server.start_again())
 
 
 async def _first_time(settings: Settings, dsns: Dsns) -> None:

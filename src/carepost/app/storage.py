@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from carepost.base.errors import NotPossible
+from carepost.infra.db import with_password
 from carepost.infra.migrate import bootstrap, migrate
 from carepost.infra.postgres import AlreadyRunning, EmbeddedPostgres
 from carepost.infra.postgres_config import EmbeddedPolicy
@@ -30,11 +31,12 @@ def external(settings: Settings) -> Dsns | None:
     given = settings.database
     if not given.dsn:
         return None
-    secret = ""
+    app, relay, owner = given.dsn, given.relay_dsn or given.dsn, given.owner_dsn
     if given.password_file:
-        secret = f" password={read_secret(settings.path(given.password_file))}"
-    owner = f"{given.owner_dsn}{secret}" if given.owner_dsn else ""
-    return Dsns(f"{given.dsn}{secret}", f"{given.relay_dsn or given.dsn}{secret}", owner)
+        secret = read_secret(settings.path(given.password_file))
+        app, relay = with_password(app, secret), with_password(relay, secret)
+        owner = with_password(owner, secret) if owner else ""
+    return Dsns(app, relay, owner)
 
 
 def embedded(settings: Settings, progress: Progress | None = None) -> EmbeddedPostgres:

@@ -79,9 +79,7 @@ def restore(
         for fault in report.faults:
             common.say(f"Fault: {fault}")
         words = "Whole" if report.whole else "NOT whole"
-        common.say(
-            f"{words}: {report.rows} rows, {report.objects} message bodies, restored and compared in {report.seconds:.1f} s."
-        )
+        common.say(f"{words}: {report.rows} rows and {report.objects} message bodies, in {report.seconds:.1f} s.")
     if not report.whole:
         raise SystemExit(1)
 

@@ -1,6 +1,7 @@
 """The tree of commands. Each noun is a module; what they say on errors is said here, once."""
 
 import sys
+from collections.abc import Callable, Sequence
 
 import click
 import typer
@@ -18,12 +19,23 @@ app = typer.Typer(
 )
 
 
+def _nouns() -> Sequence[Callable[[typer.Typer], None]]:
+    """In the order in which --help lists them. Imported when a command runs, not before."""
+    from carepost.cli.audit import add_to as audit
+    from carepost.cli.backup import add_to as backup
+    from carepost.cli.directory import add_to as directory
+    from carepost.cli.keys import add_to as keys
+    from carepost.cli.mail import add_to as mail
+    from carepost.cli.password import add_to as password
+    from carepost.cli.service import add_to as service
+
+    return service, directory, password, mail, audit, keys, backup
+
+
 def run() -> None:
     """Run the command in sys.argv. Errors we expected are told in words; others are ours and show their trace."""
-    from carepost.cli import audit, backup, directory, keys, mail, password, service
-
-    for module in (service, directory, password, mail, audit, keys, backup):
-        module.add_to(app)
+    for add_to in _nouns():
+        add_to(app)
     try:
         app(standalone_mode=False)
     except MailError as error:

@@ -144,18 +144,6 @@ class EmbeddedPostgres:
                 self._lock.close()
                 self._lock = None
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether the server that we started still runs."""
-        return self._child is not None and self._child.poll() is None
-
-    async def start_again(self) -> None:
-        """Start a server that ended unasked. Raises as `start`; then try later."""
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-        await self.start()
-
     def erase(self) -> None:
         """Delete this folder's cluster, wherever it is, and all that is in it. Raises AlreadyRunning.
 

@@ -40,6 +40,9 @@ def csv(header: str, rows: list[str]) -> bytes:
     return "\r\n".join([header, *rows, ""]).encode()
 
 
+_VBA = '<Default Extension="bin" ContentType="application/vnd.ms-office.vbaProject"/>'
+
+
 def docx(paragraphs: list[str], *, macro: bool = False) -> bytes:
     """A Word document; with `macro`, one that carries a (dead) VBA project, as a .docm does."""
     body = "".join(f"<w:p><w:r><w:t>{_xml(text)}</w:t></w:r></w:p>" for text in paragraphs)
@@ -51,7 +54,7 @@ def docx(paragraphs: list[str], *, macro: bool = False) -> bytes:
     files = {
         "[Content_Types].xml": '<?xml version="1.0"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
         '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-        '<Default Extension="bin" ContentType="application/vnd.ms-office.vbaProject"/>'
+        f"{_VBA if macro else ''}"
         f'<Override PartName="/word/document.xml" ContentType="{kind}"/></Types>',
         "_rels/.rels": '<?xml version="1.0"?><Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
         '<Relationship Id="r1" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/officeDocument"'
