@@ -49,7 +49,7 @@ def offer(*, issuer: str, address: str) -> TotpOffer:
 
 def offer_of(secret: str, *, issuer: str, address: str) -> TotpOffer:
     """The same for a secret that is there already."""
-    label = quote(f"{issuer}:{address}")
+    label = f"{quote(issuer)}:{quote(address)}"
     return TotpOffer(secret, f"otpauth://totp/{label}?secret={secret}&issuer={quote(issuer)}")
 
 

@@ -284,6 +284,12 @@ CREATE TABLE audit_checkpoint (
   note       text NOT NULL
 );
 
+-- the platform itself ------------------------------------------------------------------------------------------------
+
+INSERT INTO organisation (id, code, name, kind) VALUES (1, 'PLATFORM', 'The service itself', 'service');
+ALTER TABLE organisation ALTER COLUMN id RESTART WITH 1000;
+INSERT INTO audit_head (organisation_id) VALUES (1);
+
 -- tenancy: a row is seen and written only by its own organisation ----------------------------------------------------
 
 ALTER TABLE person ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
@@ -360,14 +366,6 @@ ALTER TABLE audit_event ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON audit_event
   USING (organisation_id = nullif(current_setting('carepost.organisation', true), '')::bigint)
   WITH CHECK (organisation_id = nullif(current_setting('carepost.organisation', true), '')::bigint);
-
--- the platform itself ------------------------------------------------------------------------------------------------
-
-INSERT INTO organisation (id, code, name, kind) VALUES (1, 'PLATFORM', 'The service itself', 'service');
-ALTER TABLE organisation ALTER COLUMN id RESTART WITH 1000;
-SELECT set_config('carepost.organisation', '1', true);
-INSERT INTO audit_head (organisation_id) VALUES (1);
-SELECT set_config('carepost.organisation', '', true);
 
 -- who may do what ----------------------------------------------------------------------------------------------------
 
