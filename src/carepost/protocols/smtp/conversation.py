@@ -12,9 +12,8 @@ import ssl
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-import structlog
-
 from carepost.gateway.model import TlsFacts
+from carepost.infra.log import get_logger
 from carepost.protocols.smtp.limits import SmtpLimits
 from carepost.protocols.smtp.link import Ended, Link
 from carepost.protocols.smtp.relay import RelaySession
@@ -22,7 +21,7 @@ from carepost.wire import smtp_events as wire
 from carepost.wire import smtp_replies as replies
 from carepost.wire.smtp import SmtpEngine
 
-log = structlog.get_logger("carepost.smtp")
+log = get_logger("smtp")
 
 # How long a last word may take to be read before we close all the same.
 _FAREWELL = 3.0
@@ -87,7 +86,7 @@ class Conversation:
             self._link.abort()
             raise
         except Exception as error:  # noqa: BLE001 - one conversation's bug must not end the others
-            log.error("conversation broke", family=type(error).__name__)
+            log.error("conversation broke", error=error)
             self._engine.close(replies.TRY_LATER)
         finally:
             self._session.forget_message()

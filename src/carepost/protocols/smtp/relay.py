@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol, TypeVar, assert_never
 
-import structlog
-
 from carepost.base.address import Domain, EmailAddress
 from carepost.base.clock import Clock
 from carepost.base.errors import Broken, MailError, Malformed, NotAllowed, NotPossible, TryLater
 from carepost.base.ids import MailboxId, new_trace_id
 from carepost.directory.model import Found, MailboxKind, RefusalReason, Refusing, Route, Unknown
 from carepost.gateway.model import Connection, Envelope, Receipt, Recipient, Refused, TlsFacts, Via
+from carepost.infra.log import get_logger
 from carepost.protocols.smtp.limits import SmtpLimits
 from carepost.protocols.smtp.spool import NoRoom, Spool, Spools
 from carepost.protocols.smtp.throttle import Throttle
@@ -32,7 +31,7 @@ from carepost.wire.smtp_grammar import ClientIs, Hello, Mail, Path
 from carepost.wire.smtp_grammar import Recipient as AskedFor
 from carepost.wire.smtp_replies import Reply
 
-log = structlog.get_logger("carepost.smtp")
+log = get_logger("smtp")
 
 Result = TypeVar("Result")
 
@@ -313,21 +312,12 @@ def _sender_address(path: Path) -> EmailAddress:
 
 
 def _answer(error: Exception, what: str) -> Reply:
-    """The reply for an error; the log gets its family and, for our own bugs, where it was."""
+    """The reply for an error. The log gets its family and place; never its text, which may quote the message."""
     if isinstance(error, Refused) and _PERMANENT_STATUS.fullmatch(error.enhanced_status):
         log.info("refused by policy", what=what)
         return Reply(550, error.enhanced_status, error.public)
     if isinstance(error, MailError):
-        log.warning(what, family=type(error).__name__)
+        log.warning(what, error=error)
     else:
-        log.error(what, family=type(error).__name__, where=_where(error))
+        log.error(what, error=error)
     return next((SMTP_ANSWER[kind] for kind in type(error).__mro__ if kind in SMTP_ANSWER), replies.TRY_LATER)
-
-
-def _where(error: Exception) -> str:
-    """Module and line, innermost last. Never the error's text: it may quote the message."""
-    steps, trace = [], error.__traceback__
-    while trace is not None:
-        steps.append(f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}")
-        trace = trace.tb_next
-    return " ".join(steps[-6:])

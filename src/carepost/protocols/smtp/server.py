@@ -17,9 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-import structlog
-
 from carepost.gateway.model import Via
+from carepost.infra.log import get_logger
 from carepost.protocols.smtp.conversation import Conversation
 from carepost.protocols.smtp.link import Link
 from carepost.protocols.smtp.relay import Relay, RelaySession
@@ -27,7 +26,7 @@ from carepost.wire import smtp_replies as replies
 from carepost.wire.smtp import SmtpEngine
 from carepost.wire.smtp_events import Dialect, EngineSettings
 
-log = structlog.get_logger("carepost.smtp")
+log = get_logger("smtp")
 
 
 @dataclass(slots=True)
