@@ -40,6 +40,10 @@ class AccessSockets:
     web: Sequence[socket.socket] = ()
     content: Sequence[socket.socket] = ()
 
+    @property
+    def all(self) -> tuple[socket.socket, ...]:
+        return (*self.imap, *self.imap_tls, *self.web, *self.content)
+
 
 @dataclass(frozen=True, slots=True)
 class ImapDoor:

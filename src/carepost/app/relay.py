@@ -44,8 +44,12 @@ _MEGABYTE = 1 << 20
 class RelaySockets:
     """Opened by the parent, shared by all relay processes."""
 
-    smtp: Sequence[socket.socket]
-    lmtp: Sequence[socket.socket]
+    smtp: Sequence[socket.socket] = ()
+    lmtp: Sequence[socket.socket] = ()
+
+    @property
+    def all(self) -> tuple[socket.socket, ...]:
+        return (*self.smtp, *self.lmtp)
 
 
 async def run_relay(settings: Settings, dsns: Dsns, sockets: RelaySockets, observing: Observing) -> None:

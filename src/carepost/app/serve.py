@@ -6,11 +6,14 @@
 Promises
     Every worker of a role is like every other: they share the ports and meet only in PostgreSQL.
     The embedded database is started first, prepared, watched, and stopped last.
+    The root key is never in the memory of the parent, from which relays are forked; nor do relays hold the ports on
+    which people sign in. No process leaves a core file.
+    A key that is missing beside sealed mail stops the start with words; keys are made for an empty database only.
 """
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,10 +23,13 @@ from carepost.app.observing import Gauges, Observing
 from carepost.app.relay import RelaySockets, run_relay
 from carepost.app.storage import Dsns, Progress, embedded, external, prepare, running
 from carepost.audit.model import PLATFORM, Actor
-from carepost.base.errors import NotPossible
+from carepost.base.errors import MailError, NotPossible
 from carepost.governance.acceptable_use import first_text
+from carepost.infra.core_dumps import forbid_core_dumps
+from carepost.infra.db import Database
 from carepost.infra.log import configure, get_logger
 from carepost.infra.metrics import Metrics
+from carepost.infra.migrate import check_version
 from carepost.infra.postgres import EmbeddedPostgres
 from carepost.infra.prefork import PreforkPolicy, WorkerGroup, listen_on, serve_processes
 from carepost.infra.settings import Settings
@@ -50,8 +56,8 @@ class Service:
         if unknown := set(self.roles) - set(ROLES):
             raise NotPossible(f"There is no role {', '.join(sorted(unknown))}. The roles are {' and '.join(ROLES)}.")
         configure(style=self.settings.observe.log, level=self.settings.observe.log_level)
+        forbid_core_dumps()
         self.settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        key_files(self.settings).create_missing()
         dsns = self._open_database()
         try:
             self._prepare(dsns)
@@ -68,22 +74,15 @@ class Service:
         return running(self._database)
 
     def _prepare(self, dsns: Dsns) -> None:
-        async def work() -> None:
-            if dsns.embedded is not None:
-                await prepare(dsns, progress=self.progress)
-            if "access" in self.roles:
-                await _first_time(self.settings, dsns)
+        if dsns.embedded is not None:
+            asyncio.run(prepare(dsns, progress=self.progress))
+        if "access" in self.roles:
+            _apart(partial(_first_time, self.settings, dsns))
 
-        asyncio.run(work())
-
-    def _serve(self, dsns: Dsns) -> int:
-        given, metrics = self.settings, Metrics(self.settings.path("metrics"))
-        observing = Observing(Gauges(metrics), listen_on(given.observe.listen))
-        groups: list[WorkerGroup] = []
+    def _open_ports(self) -> tuple[RelaySockets, AccessSockets]:
+        given, relay, access = self.settings, RelaySockets(), AccessSockets()
         if "relay" in self.roles and given.workers.relay:
             relay = RelaySockets(listen_on(given.smtp.listen), listen_on(given.smtp.lmtp))
-            work = partial(run_relay, given, dsns, relay, observing)
-            groups.append(WorkerGroup(name="relay", count=given.workers.relay, run=work))
         if "access" in self.roles and given.workers.access:
             access = AccessSockets(
                 imap=listen_on(given.imap.listen),
@@ -91,8 +90,19 @@ class Service:
                 web=listen_on(given.web.listen),
                 content=listen_on(given.web.content_listen),
             )
+        return relay, access
+
+    def _serve(self, dsns: Dsns) -> int:
+        given, metrics = self.settings, Metrics(self.settings.path("metrics"))
+        observing = Observing(Gauges(metrics), listen_on(given.observe.listen))
+        groups: list[WorkerGroup] = []
+        relay, access = self._open_ports()
+        if "relay" in self.roles and given.workers.relay:
+            work = partial(run_relay, given, dsns, relay, observing)
+            groups.append(WorkerGroup(name="relay", count=given.workers.relay, run=work, closes=access.all))
+        if "access" in self.roles and given.workers.access:
             work = partial(run_access, given, dsns, access, observing)
-            groups.append(WorkerGroup(name="access", count=given.workers.access, run=work))
+            groups.append(WorkerGroup(name="access", count=given.workers.access, run=work, closes=relay.all))
         log.info("serving", roles=[group.name for group in groups], pid=os.getpid())
         self.workers_started(dsns)
         return serve_processes(
@@ -104,8 +114,56 @@ class Service:
         )
 
 
+def _apart(work: Callable[[], Awaitable[None]]) -> None:
+    """Run it in a process of its own: what it reads, keys above all, is never in memory that others are forked from.
+
+    Raises NotPossible with the words of whatever was raised in it.
+    """
+    reading, writing = os.pipe()
+    if (pid := os.fork()) == 0:
+        code = 1
+        try:
+            os.close(reading)
+            with asyncio.Runner() as runner:
+                runner.run(_awaited(work))
+            code = 0
+        except MailError as error:
+            os.write(writing, error.public.encode()[:4096])
+        except BaseException as error:  # noqa: BLE001 - the last line of a process: told, and turned into its exit code
+            log.error("the first look at the database failed", error=error)
+        finally:
+            os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        said = pipe.read().decode("utf-8", "replace")
+    if os.waitpid(pid, 0)[1] != 0:
+        raise NotPossible(said or "The database could not be made ready. The log says why.")
+
+
+async def _awaited(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
+
+
+async def _keys_at_hand(settings: Settings, dsns: Dsns) -> None:
+    """Make keys for an empty database. Beside a furnished one a missing key is somebody's mistake, and told."""
+    keys = key_files(settings)
+    if keys.complete:
+        return
+    async with Database.open(dsns.app, pool_min=1, pool_max=1, role="carepost_app") as db:
+        await check_version(db)
+        async with db.transaction(PLATFORM) as tx:
+            furnished = await has_keys(tx, PLATFORM)
+    if furnished:
+        raise NotPossible(
+            f"Key files are missing from {keys.folder}, and the database holds mail that was sealed with them. Put "
+            "root-*.key and edge.key back from their safe copy: new ones would not open it."
+        )
+    keys.create_missing()
+
+
 async def _first_time(settings: Settings, dsns: Dsns) -> None:
     """What a new installation lacks: a key for the service's own organisation, and an acceptable use policy."""
+    await _keys_at_hand(settings, dsns)
     async with open_areas(settings, dsns) as areas:
         async with areas.db.transaction(PLATFORM) as tx:
             if not await has_keys(tx, PLATFORM):

@@ -40,6 +40,11 @@ class RootKeys:
 class KeyFiles:
     folder: Path
 
+    @property
+    def complete(self) -> bool:
+        """Whether there is a root key and the edge key."""
+        return bool(self._root_files()) and (self.folder / "edge.key").exists()
+
     def create_missing(self) -> None:
         """Make the folder, the first root key and the edge key where there are none."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

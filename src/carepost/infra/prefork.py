@@ -35,6 +35,7 @@ CANNOT_RUN_HERE = 78
 _BACKLOG = 512
 _LOOK_SECONDS = 0.1
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,8 @@ class WorkerGroup:
     name: str
     count: int
     run: Callable[[], Awaitable[None]]
+    # Ports of other roles, which this one must not be able to answer.
+    closes: Sequence[socket.socket] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +200,11 @@ def _live_as_worker(post: _Post, parent: int) -> None:
     """In the child. Never returns."""
     code = 1
     try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        libc.prctl(_PR_SET_NAME, f"carepost {post.group.name}"[:15].encode(), 0, 0, 0)  # what `ps` and `top` show
+        for listening in post.group.closes:
+            listening.close()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         # Ctrl-C reaches the whole group of a terminal: the parent decides who stops when.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
