@@ -19,14 +19,14 @@ from carepost.audit.record import AuditTrail
 from carepost.base.address import EmailAddress
 from carepost.base.clock import Clock
 from carepost.base.errors import Malformed, NotPossible
-from carepost.base.ids import AppPasswordId, OrganisationId, PersonId
+from carepost.base.ids import AppPasswordId, MailboxId, OrganisationId, PersonId
 from carepost.directory.access import OnPerson, Verb, is_allowed
 from carepost.directory.revoking import Revoked, announce
 from carepost.directory.service import Directory
 from carepost.identity import repo, repo_sessions
 from carepost.identity.model import AppPasswordLine, ClientFacts, Scope, SignedIn
 from carepost.identity.passwords import Pepper
-from carepost.infra.db import Database
+from carepost.infra.db import Database, Transaction
 
 _SECRET_BYTES = 16
 _GROUP = 4
@@ -39,7 +39,11 @@ class AppPasswordPolicy:
     life: timedelta = timedelta(days=365)
     # Telephones, tablets and computers of one person.
     each_max: int = 20
+    # Use is noted at most this often: a telephone asks every few minutes, a synchroniser many times a second.
     touch_every: timedelta = timedelta(seconds=60)
+    # Addresses whose mailbox is remembered. An address never becomes somebody else's (R14), so this cannot go stale
+    # in a way that lets anybody in; everything about the person and the secret is asked anew each time.
+    places_max: int = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,9 @@ class AppPasswords:
     directory: Directory
     pepper: Pepper
     policy: AppPasswordPolicy = field(default_factory=AppPasswordPolicy)
+    _places: dict[str, tuple[OrganisationId, MailboxId]] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     async def grant(
         self,
@@ -101,39 +108,56 @@ class AppPasswords:
         return GrantedAppPassword(number, secret)
 
     async def check(self, address: str, secret: str, scope: Scope, client: ClientFacts) -> SignedIn | None:
-        """Who it is, or None: for every wrong combination alike. One transaction, no Argon2."""
-        digest = self._digest(secret)
-        key = _key(address)
-        now = self.clock.now()
-        async with self.db.transaction() as tx:
-            place = None if key is None else await repo.route_and_act(tx, key)
-            if digest is None or place is None:
+        """Who it is, or None: for every wrong combination alike. One short transaction, no Argon2."""
+        digest, key = self._digest(secret), _key(address)
+        if digest is None or key is None:
+            return None
+        place = self._places.get(key)
+        async with self.db.transaction(None if place is None else place[0]) as tx:
+            known = place or await repo.route_and_act(tx, key)
+            if known is None:
                 return None
-            organisation, mailbox = place
-            found = await repo_sessions.check_app_password(
-                tx,
-                organisation,
-                mailbox,
-                digest,
-                client,
-                scope=scope,
-                now=now,
-                touch_before=now - self.policy.touch_every,
-            )
-            if found is None:
-                return None
-            if found.last_used_at is None:
-                address_text = None if client.address is None else str(client.address)
-                actor = Actor.for_person(found.person, organisation, found.name, address=address_text)
-                event = AppPasswordFirstUsed(person=found.person, app_password=found.id, door=scope.door.value)
-                await self.audit.record(tx, actor, event)
+            found = await self._find(tx, known, digest, scope, client)
+        if found is None:
+            return None
+        if place is None:
+            if len(self._places) >= self.policy.places_max:
+                self._places.clear()
+            self._places[key] = known
         return SignedIn(
             person=found.person,
-            organisation=organisation,
+            organisation=known[0],
             app_password=found.id,
             name=found.name,
             device=found.device,
         )
+
+    async def _find(
+        self,
+        tx: Transaction,
+        place: tuple[OrganisationId, MailboxId],
+        digest: bytes,
+        scope: Scope,
+        client: ClientFacts,
+    ) -> repo_sessions.FoundAppPassword | None:
+        now = self.clock.now()
+        organisation, mailbox = place
+        found = await repo_sessions.check_app_password(
+            tx,
+            organisation,
+            mailbox,
+            digest,
+            client,
+            scope=scope,
+            now=now,
+            touch_before=now - self.policy.touch_every,
+        )
+        if found is not None and found.last_used_at is None:
+            origin = None if client.address is None else str(client.address)
+            actor = Actor.for_person(found.person, organisation, found.name, address=origin)
+            event = AppPasswordFirstUsed(person=found.person, app_password=found.id, door=scope.door.value)
+            await self.audit.record(tx, actor, event)
+        return found
 
     async def revoke(
         self, actor: Actor, organisation: OrganisationId, person: PersonId, app_password: AppPasswordId
