@@ -9,6 +9,7 @@ after COMMIT or raises one of the error families of carepost.base.errors.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,14 +17,17 @@ from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from carepost.base.address import EmailAddress
-from carepost.base.errors import NotAllowed
+from carepost.base.address import Domain, EmailAddress
+from carepost.base.errors import Malformed, NotAllowed
 from carepost.base.ids import MailboxId, OrganisationId, TraceId
 from carepost.policy.actions import Action, Decision
 
 if TYPE_CHECKING:
     from carepost.gateway.contents import Contents
     from carepost.message.model import Message
+
+# Of the names in From, so many are looked up: people write one, and a stranger's list must not spend our time.
+AUTHOR_DOMAINS_MAX = 10
 
 
 class Via(StrEnum):
@@ -115,6 +119,16 @@ class Examination:
     contents: "Contents"
     raw: bytes
     now: datetime
+
+    def author_domains(self) -> list[Domain]:
+        """Every domain that some reader might see in From, in order; at most AUTHOR_DOMAINS_MAX."""
+        domains: dict[Domain, None] = {}
+        for author in self.message.authors():
+            if len(domains) >= AUTHOR_DOMAINS_MAX:
+                break
+            with suppress(Malformed):
+                domains[Domain.parse(author.domain)] = None
+        return list(domains)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from time import monotonic
 
-from carepost.gateway.checks.attachments import is_file
-from carepost.gateway.checks.reports import as_findings
+from carepost.gateway.checks.reports import as_findings, is_file
 from carepost.gateway.contents import Content
 from carepost.gateway.examine import aside
 from carepost.gateway.files.inspect import Inspector, Report, holds_files, is_message

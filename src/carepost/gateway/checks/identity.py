@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from carepost.base.address import Domain
-from carepost.gateway.checks.register import author_domains
 from carepost.gateway.model import Check, Examination, Finding
 from carepost.gateway.ports import Colleagues, Register
 from carepost.message.addresses import Address, name_lies
@@ -30,7 +29,7 @@ def identity(known: Register, colleagues: Colleagues) -> Check:
         organisations = frozenset(recipient.organisation for recipient in examination.envelope.recipients)
         findings = []
         for author in list(examination.message.authors())[:3]:
-            ours = any(domain.is_within(mine) for domain in author_domains(examination) for mine in own)
+            ours = any(domain.is_within(mine) for domain in examination.author_domains() for mine in own)
             if name_lies(author):
                 findings.append(_finding("name-lies", 2, "The sender's name is made to look like something else."))
             name = normal_name(author.name)
@@ -44,7 +43,7 @@ def identity(known: Register, colleagues: Colleagues) -> Check:
         others = await known.known_domains()
         return findings + [
             _finding("domain-lookalike", 2, f"{domain} looks like {like} and is not.")
-            for domain in author_domains(examination)
+            for domain in examination.author_domains()
             if (like := looks_like(domain, others))
         ]
 

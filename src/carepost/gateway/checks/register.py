@@ -3,18 +3,15 @@
 Domains match whole or by a listed suffix, never by look (that is the check `identity`).
 """
 
-from carepost.base.address import Domain
-from carepost.base.errors import Malformed
 from carepost.gateway.model import Check, Examination, Finding
 from carepost.gateway.ports import Register
 
 NAME = "register"
-_AUTHORS_MAX = 10
 
 
 def register(known: Register) -> Check:
     async def look(examination: Examination) -> list[Finding]:
-        authors = author_domains(examination)
+        authors = examination.author_domains()
         own = await known.own_domains()
         findings = [
             _finding("claims-our-domain", 1, f"The message says that it is from {domain}, which is ours.")
@@ -29,19 +26,6 @@ def register(known: Register) -> Check:
         return findings
 
     return Check(NAME, look)
-
-
-def author_domains(examination: Examination) -> list[Domain]:
-    """Every domain that some reader might see in From, in order."""
-    domains: dict[Domain, None] = {}
-    for author in examination.message.authors():
-        if len(domains) >= _AUTHORS_MAX:
-            break
-        try:
-            domains[Domain.parse(author.domain)] = None
-        except Malformed:
-            continue
-    return list(domains)
 
 
 def _finding(code: str, weight: int, says: str) -> Finding:
