@@ -6,7 +6,8 @@ import socket
 from collections.abc import Iterator, Sequence
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from carepost.app.areas import Areas
 from carepost.base.errors import TryLater
@@ -29,8 +30,9 @@ async def serve_pages(
 ) -> None:
     """Serve both origins until cancelled."""
     sites = build_sites(areas)
+    pages = canonical(sites.pages, areas.settings.web.url)
     async with asyncio.TaskGroup() as group:
-        group.create_task(_serve(sites.pages, web, tls))
+        group.create_task(_serve(pages, web, tls))
         group.create_task(_serve(sites.content, content, tls))
 
 
@@ -80,6 +82,22 @@ def build_sites(areas: Areas) -> Sites:
             is_ready=is_ready,
         ),
     )
+
+
+def canonical(app: ASGIApp, url: str) -> ASGIApp:
+    """Send whoever came by another name (127.0.0.1 for localhost, say) to the one that cookies are bound to."""
+    ours = url.partition("://")[2].encode("idna" if not url.isascii() else "ascii")
+
+    async def served(scope: Scope, receive: Receive, send: Send) -> None:
+        host = dict(scope["headers"]).get(b"host", ours) if scope["type"] == "http" else ours
+        if host.lower() == ours or scope["method"] not in ("GET", "HEAD"):
+            await app(scope, receive, send)
+            return
+        query = f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else ""
+        path = scope["raw_path"].decode("latin-1") if scope.get("raw_path") else scope["path"]
+        await RedirectResponse(f"{url}{path}{query}", status_code=307)(scope, receive, send)
+
+    return served
 
 
 class _Server(uvicorn.Server):
