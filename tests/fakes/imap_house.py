@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,8 +15,8 @@ from tests.fakes.mailboxes import StoreWorld
 from carepost.base.clock import SystemClock
 from carepost.directory.model import MailboxRecord
 from carepost.infra.tls import DemoAuthority, server_context
-from carepost.protocols.imap.ports import ImapServices, Mail
-from carepost.protocols.imap.server import ImapServer
+from carepost.protocols.imap.ports import ImapServices, Mail, People, SharedMailboxLog, SignInDoor
+from carepost.protocols.imap.server import ImapServer, RevocationFeed
 from carepost.wire.imap_limits import ImapLimits
 
 PASSWORD = "correct-horse"
@@ -50,43 +50,69 @@ async def imap_house(store: StoreWorld, folder: Path, limits: ImapLimits | None 
     people = MemoryPeople()
     record = people.join(own.id, JO, PASSWORD, organisation)
     clinic = people.share(shared.id, CLINIC, [own.id], organisation)
-    authority = DemoAuthority(folder)
-    certificate, key = authority.issue("imap", ["localhost", "127.0.0.1"], datetime.now(UTC))
-    context = server_context(alpn=["imap"])
-    context.load_cert_chain(certificate, key)
-    mail = Mail(
-        folders=store.folders, reading=store.messages, filing=store.filing, words=store.search, changes=store.changes
-    )
-    services = ImapServices(
-        sign_in=people,
-        people=people,
-        shared_log=people,
-        mail=mail,
-        clock=SystemClock(),
-        limits=limits or ImapLimits(wrong_password_wait_s=0.01),
-    )
-    server = ImapServer(services=services, revocations=people, tls_context=lambda: context)
-    plain, implicit = _listening(), _listening()
-    tasks = [
-        asyncio.ensure_future(store.changes.run()),
-        asyncio.ensure_future(server.serve(starttls=[plain], implicit=[implicit])),
-    ]
-    await asyncio.sleep(0.05)
-    try:
+    services = imap_services(store, people, people, people, limits)
+    async with serving(services, people, folder) as (server, ports, authority), running(store.changes.run()):
         yield ImapHouse(
             store=store,
             server=server,
             people=people,
-            authority=authority.certificate,
+            authority=authority,
             mailbox=record,
             clinic=clinic,
-            plain_port=plain.getsockname()[1],
-            tls_port=implicit.getsockname()[1],
+            plain_port=ports[0],
+            tls_port=ports[1],
         )
+
+
+def imap_services(
+    store: StoreWorld,
+    sign_in: SignInDoor,
+    people: People,
+    shared_log: SharedMailboxLog,
+    limits: ImapLimits | None = None,
+) -> ImapServices:
+    """The real store behind whatever says who people are."""
+    return ImapServices(
+        sign_in=sign_in,
+        people=people,
+        shared_log=shared_log,
+        mail=Mail(
+            folders=store.folders,
+            reading=store.messages,
+            filing=store.filing,
+            words=store.search,
+            changes=store.changes,
+        ),
+        clock=SystemClock(),
+        limits=limits or ImapLimits(wrong_password_wait_s=0.01),
+    )
+
+
+@asynccontextmanager
+async def serving(
+    services: ImapServices, revocations: RevocationFeed, folder: Path
+) -> AsyncIterator[tuple[ImapServer, tuple[int, int], Path]]:
+    """(the server, its ports in clear and with TLS, the authority to trust)."""
+    authority = DemoAuthority(folder)
+    certificate, key = authority.issue("imap", ["localhost", "127.0.0.1"], datetime.now(UTC))
+    context = server_context(alpn=["imap"])
+    context.load_cert_chain(certificate, key)
+    server = ImapServer(services=services, revocations=revocations, tls_context=lambda: context)
+    plain, implicit = _listening(), _listening()
+    async with running(server.serve(starttls=[plain], implicit=[implicit])):
+        yield server, (plain.getsockname()[1], implicit.getsockname()[1]), authority.certificate
+
+
+@asynccontextmanager
+async def running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Beside the block, and no longer."""
+    task = asyncio.ensure_future(work)
+    await asyncio.sleep(0.05)
+    try:
+        yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _listening() -> socket.socket:

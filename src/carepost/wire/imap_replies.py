@@ -10,7 +10,7 @@ ENVELOPE and BODYSTRUCTURE are written in `imap_structure`.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from carepost.wire import utf7
 from carepost.wire.imap_sets import written
@@ -18,8 +18,9 @@ from carepost.wire.imap_sets import written
 CRLF = b"\r\n"
 NIL = b"NIL"
 _MONTHS = b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
-# What may stand between quotes without losing anything: printable ASCII. RFC 9051 §9, quoted.
-_QUOTABLE = re.compile(rb"[\x20-\x7e\t]{0,4000}")
+# What may stand between quotes as it is: printable ASCII without quotes. RFC 9051 §9, quoted.
+_PLAIN = re.compile(rb"[\x20\x21\x23-\x5b\x5d-\x7e\t]{0,4000}").fullmatch
+_QUOTABLE = re.compile(rb"[\x20-\x7e\t]{0,4000}").fullmatch
 _NEEDS_ESCAPE = re.compile(rb'(["\\])')
 _UNSAFE_TEXT = re.compile(r"[^\x20-\x7e]")
 
@@ -41,8 +42,10 @@ _FLAG_TEXTS: tuple[bytes, ...] = tuple(
 
 def string(octets: bytes) -> bytes:
     """Quoted when it can be, else a literal."""
-    if _QUOTABLE.fullmatch(octets):
-        return b'"' + (_NEEDS_ESCAPE.sub(rb"\\\1", octets) if b'"' in octets or b"\\" in octets else octets) + b'"'
+    if _PLAIN(octets):
+        return b'"' + octets + b'"'
+    if _QUOTABLE(octets):
+        return b'"' + _NEEDS_ESCAPE.sub(rb"\\\1", octets) + b'"'
     return literal(octets.replace(b"\0", b" ") if b"\0" in octets else octets)
 
 
@@ -77,21 +80,22 @@ def flags(bits: int, keywords: Sequence[str] = ()) -> bytes:
 
 def date_time(at: datetime) -> bytes:
     """RFC 9051 §9, date-time: `"17-Jul-1996 02:44:25 -0700"`."""
-    offset = at.utcoffset()
-    minutes = int(offset.total_seconds()) // 60 if offset else 0
-    sign = b"-" if minutes < 0 else b"+"
-    hours, minutes = divmod(abs(minutes), 60)
-    return b'"%2d-%b-%04d %02d:%02d:%02d %b%02d%02d"' % (
+    return b'"%2d-%b-%04d %02d:%02d:%02d %b"' % (
         at.day,
         _MONTHS[at.month - 1],
         at.year,
         at.hour,
         at.minute,
         at.second,
-        sign,
-        hours,
-        minutes,
+        b"+0000" if at.tzinfo is UTC else _zone(at),
     )
+
+
+def _zone(at: datetime) -> bytes:
+    offset = at.utcoffset()
+    minutes = int(offset.total_seconds()) // 60 if offset else 0
+    hours, left = divmod(abs(minutes), 60)
+    return b"%b%02d%02d" % (b"-" if minutes < 0 else b"+", hours, left)
 
 
 # Whole responses

@@ -10,6 +10,7 @@ from tests.conversation.imap.runner import CLINIC, JO, Client, ImapWorld, messag
 
 from carepost.base.ids import AppPasswordId, MailboxId, PersonId
 from carepost.directory.revoking import Revoked
+from carepost.protocols.imap.ports import SignedIn
 from carepost.wire.imap_limits import ImapLimits
 
 
@@ -55,6 +56,20 @@ async def test_a_revoked_app_password_ends_its_own_connections_only(world: ImapW
     assert sam.transport.closed
     assert not jo.transport.closed
     assert (await jo.ask(b"a1 NOOP"))[-1].startswith(b"a1 OK")
+
+
+async def test_a_sign_in_that_was_being_checked_when_it_was_revoked_does_not_slip_through(world: ImapWorld) -> None:
+    sign_in = world.people.sign_in
+
+    async def slowly(address: str, secret: str, client_address: str) -> SignedIn | None:
+        found = await sign_in(address, secret, client_address)
+        world.people.revoke(Revoked(person=PersonId(JO)))
+        return found
+
+    world.people.sign_in = slowly  # type: ignore[method-assign]
+    client = await client_of(world, signed_in=False)
+    answer = await client.ask(b'a1 LOGIN jo@surgery.example "correct horse"')
+    assert answer[-1].startswith(b"a1 NO [AUTHENTICATIONFAILED] You have been signed out.")
 
 
 async def test_everybody_hears_goodbye_when_the_server_stops() -> None:

@@ -44,7 +44,7 @@ class House(Protocol):
         """A new connection; False when there is no room. Starts its conversation otherwise."""
         ...
 
-    def signed_in(self, connection: "ImapConnection", who: SignedIn) -> bool: ...
+    def signed_in(self, connection: "ImapConnection", who: SignedIn, *, asked_at: float) -> None: ...
 
     def left(self, connection: "ImapConnection") -> None: ...
 
@@ -233,11 +233,9 @@ class ImapConnection(asyncio.Protocol):
     def can_start_tls(self) -> bool:
         return not self.secure
 
-    def admit(self, who: SignedIn) -> bool:
-        if not self._house.signed_in(self, who):
-            return False
+    def admit(self, who: SignedIn, *, asked_at: float) -> None:
+        self._house.signed_in(self, who, asked_at=asked_at)
         self.who = who
-        return True
 
     def wake(self) -> None:
         self._woken = True

@@ -70,8 +70,9 @@ class Line(Protocol):
         """End a `read_line` that waits for changes too. Never blocks."""
         ...
 
-    def admit(self, who: SignedIn) -> bool:
-        """Note whose conversation this is; False if they have too many."""
+    def admit(self, who: SignedIn, *, asked_at: float) -> None:
+        """Note whose conversation this is. `asked_at` is when the password began to be checked, by the loop's time.
+        Raise NotPossible if they have too many, NotAllowed if they were signed out since."""
         ...
 
 

@@ -8,19 +8,21 @@ Promises
 
 import asyncio
 import ssl
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from socket import socket
 from typing import Protocol
 
+from carepost.base.errors import NotAllowed, NotPossible
 from carepost.base.ids import PersonId
 from carepost.directory.revoking import Revoked
 from carepost.protocols.imap.connection import ImapConnection
 from carepost.protocols.imap.ports import ImapServices, SignedIn
 
 _REVOKED = "You have been signed out. Please sign in again."
+_TOO_MANY = "You have too many mail connections open. Close a mail program and try again."
 _STOPPING = "The service is restarting. Please connect again in a moment."
 
 
@@ -41,6 +43,8 @@ class ImapServer:
     tls_context: Callable[[], ssl.SSLContext]
     _connections: set[ImapConnection] = field(default_factory=set)
     _by_person: dict[PersonId, set[ImapConnection]] = field(default_factory=lambda: defaultdict(set))
+    # What was revoked lately, and when: a sign-in that was being checked at that moment must not slip through.
+    _heard: deque[tuple[float, Revoked]] = field(default_factory=lambda: deque(maxlen=1000))
     _group: asyncio.TaskGroup | None = None
 
     async def serve(self, *, starttls: Sequence[socket] = (), implicit: Sequence[socket] = ()) -> None:
@@ -70,13 +74,9 @@ class ImapServer:
 
     def revoke(self, revoked: Revoked) -> None:
         """End every connection of that person, or of that app password."""
+        self._heard.append((asyncio.get_running_loop().time(), revoked))
         for connection in tuple(self._connections):
-            who = connection.who
-            if who is None:
-                continue
-            by_person = revoked.person is not None and who.person == revoked.person
-            by_app_password = revoked.app_password is not None and who.app_password == revoked.app_password
-            if by_person or by_app_password:
+            if connection.who is not None and _concerns(revoked, connection.who):
                 connection.end(_REVOKED)
 
     @property
@@ -98,12 +98,13 @@ class ImapServer:
         connection.run_in(self._group.create_task)
         return True
 
-    def signed_in(self, connection: ImapConnection, who: SignedIn) -> bool:
+    def signed_in(self, connection: ImapConnection, who: SignedIn, *, asked_at: float) -> None:
+        if any(at >= asked_at and _concerns(revoked, who) for at, revoked in self._heard):
+            raise NotAllowed(_REVOKED, code="AUTHENTICATIONFAILED")
         theirs = self._by_person[who.person]
         if len(theirs) >= self.services.limits.connections_a_person:
-            return False
+            raise NotPossible(_TOO_MANY, code="LIMIT")
         theirs.add(connection)
-        return True
 
     def left(self, connection: ImapConnection) -> None:
         self._connections.discard(connection)
@@ -112,3 +113,8 @@ class ImapServer:
             theirs.discard(connection)
             if not theirs:
                 del self._by_person[connection.who.person]
+
+
+def _concerns(revoked: Revoked, who: SignedIn) -> bool:
+    by_person = revoked.person is not None and who.person == revoked.person
+    return by_person or (revoked.app_password is not None and who.app_password == revoked.app_password)

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 from carepost.directory.access import OnMailbox, Verb, is_allowed
 from carepost.message.summary import Summary
+from carepost.protocols.imap.commands.fetch_items import Answers
 from carepost.protocols.imap.conversation import Answer, Conversation
 from carepost.protocols.imap.session import Selected
 from carepost.store.model import Flag, MessageRow
-from carepost.wire import imap_replies as replies
-from carepost.wire import imap_structure as structure
 from carepost.wire.imap_commands import Attribute, BinarySize, Fetch, FetchItem, Section, SectionText
 
 _OF_ROWS = frozenset({Attribute.INTERNALDATE, Attribute.RFC822_SIZE, Attribute.MODSEQ})
@@ -98,22 +97,22 @@ async def _run(talk: Conversation, work: _Work, selected: Selected, positions: S
     modseqs: dict[int, int] = {}
     if work.marks_seen:
         modseqs = await _mark_seen(talk, selected, positions)
-    rows: Mapping[int, MessageRow] = {}
+    rows: Mapping[int, MessageRow] | None = None
     if work.rows:
         rows = {row.uid: row for row in await reading.rows(selected.mailbox, selected.folder, uids)}
-    summaries: Mapping[int, Summary] = {}
+    summaries: Mapping[int, Summary] | None = None
     if work.summaries:
         summaries = await reading.summaries(selected.mailbox, selected.folder, uids)
-    answers = _Answers(work, selected, rows, summaries, modseqs)
+    answers = Answers(work.items, selected, rows=rows, summaries=summaries, modseqs=modseqs)
     if work.bodies:
         return await _with_bodies(talk, answers, places)
-    lines = [line for uid in uids if (line := answers.line(places[uid], uid, None)) is not None]
+    lines = answers.lines(positions, uids)
     await talk.say(*lines)
     await asyncio.sleep(0)  # others have their turn, and a client that has gone is noticed
     return len(uids) - len(lines)
 
 
-async def _with_bodies(talk: Conversation, answers: "_Answers", places: dict[int, int]) -> int:
+async def _with_bodies(talk: Conversation, answers: Answers, places: dict[int, int]) -> int:
     left = dict(places)
     pending: list[bytes] = []
     octets = 0
@@ -140,7 +139,7 @@ async def _with_bodies(talk: Conversation, answers: "_Answers", places: dict[int
     return len(left)
 
 
-async def _say_one(talk: Conversation, answers: "_Answers", places: dict[int, int], uid: int, raw: bytes) -> None:
+async def _say_one(talk: Conversation, answers: Answers, places: dict[int, int], uid: int, raw: bytes) -> None:
     line = answers.line(places[uid], uid, raw)
     if line is not None:
         await talk.say(line)
@@ -154,67 +153,3 @@ async def _mark_seen(talk: Conversation, selected: Selected, positions: Sequence
     for outline in changed.changed:
         selected.set_by_client(outline)
     return {int(outline.uid): outline.modseq for outline in changed.changed}
-
-
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    """Writes one message's answer out of what was read for the run."""
-
-    work: _Work
-    selected: Selected
-    rows: Mapping[int, MessageRow]
-    summaries: Mapping[int, Summary]
-    modseqs: Mapping[int, int]
-
-    @property
-    def in_pieces(self) -> bool:
-        return any(isinstance(item, Section) and item.partial is not None for item in self.work.items)
-
-    def line(self, position: int, uid: int, raw: bytes | None) -> bytes | None:
-        """None when the message went before it could be read."""
-        if (self.work.rows and uid not in self.rows) or (self.work.summaries and uid not in self.summaries):
-            return None
-        items = [self._item(item, position, uid, raw) for item in self.work.items]
-        return replies.fetched(position + 1, items)
-
-    def _item(self, item: FetchItem, position: int, uid: int, raw: bytes | None) -> bytes:
-        match item:
-            case Attribute():
-                return self._attribute(item, position, uid)
-            case Section():
-                return self._section(item, uid, raw or b"")
-            case BinarySize(part, label):
-                octets = structure.decoded(raw or b"", self.summaries[uid].structure, part)
-                return b"%b %d" % (label, len(octets or b""))
-
-    def _attribute(self, item: Attribute, position: int, uid: int) -> bytes:
-        match item:
-            case Attribute.UID:
-                return b"UID %d" % uid
-            case Attribute.FLAGS:
-                return b"FLAGS " + replies.flags(self.selected.flags[position], self.selected.keywords_at(position))
-            case Attribute.RFC822_SIZE:
-                return b"RFC822.SIZE %d" % self.rows[uid].size
-            case Attribute.INTERNALDATE:
-                return b"INTERNALDATE " + replies.date_time(self.rows[uid].internal_date)
-            case Attribute.MODSEQ:
-                return b"MODSEQ (%d)" % max(self.rows[uid].modseq, self.modseqs.get(uid, 0))
-            case Attribute.ENVELOPE:
-                return b"ENVELOPE " + structure.envelope(self.summaries[uid].envelope)
-            case Attribute.BODY:
-                return b"BODY " + structure.body(self.summaries[uid].structure, extended=False)
-            case Attribute.BODYSTRUCTURE:
-                return b"BODYSTRUCTURE " + structure.body(self.summaries[uid].structure, extended=True)
-
-    def _section(self, section: Section, uid: int, raw: bytes) -> bytes:
-        if not section.part and section.text is SectionText.ALL:
-            octets: bytes | None = raw
-        else:
-            octets = structure.cut(raw, self.summaries[uid].structure, section)
-        if octets is None:
-            return section.label + b" NIL"
-        if section.partial is not None:
-            octets = octets[section.partial.start : section.partial.start + section.partial.length]
-        if section.decoded:
-            return section.label + b" " + (replies.literal8(octets) if b"\0" in octets else replies.literal(octets))
-        return section.label + b" " + replies.literal(octets)

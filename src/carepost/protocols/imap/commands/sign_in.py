@@ -120,14 +120,14 @@ async def authenticate(talk: Conversation, command: Authenticate) -> Answer:
 
 async def _check(talk: Conversation, address: str, secret: str) -> Answer:
     limits = talk.services.limits
+    asked_at = asyncio.get_running_loop().time()
     async with asyncio.timeout(limits.command_s):
         who = await talk.services.sign_in.sign_in(address, secret, talk.line.client_address)
     if who is None:
         await asyncio.sleep(limits.wrong_password_wait_s * 2**talk.wrong_passwords)
         talk.wrong_passwords += 1
         return Answer.no(_WRONG, "AUTHENTICATIONFAILED")
-    if not talk.line.admit(who):
-        return Answer.no("You have too many mail connections open. Close a mail program and try again.", "LIMIT")
+    talk.line.admit(who, asked_at=asked_at)
     talk.who = who
     talk.engine.signed_in()
     return Answer.ok("You are signed in.", f"CAPABILITY {' '.join(capabilities(talk))}")
