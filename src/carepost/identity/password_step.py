@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from carepost.base.address import EmailAddress
 from carepost.base.clock import Clock
-from carepost.base.errors import Malformed
+from carepost.base.errors import Malformed, TryLater
 from carepost.directory.model import MAY_SIGN_IN
 from carepost.identity import repo, tokens
 from carepost.identity.model import (
@@ -53,7 +53,13 @@ class PasswordStep:
         if isinstance(trying, Throttled):
             return trying
         stored = None if trying.known is None else trying.known.password_hash
-        checked = await self.hashing.check(stored, password)
+        try:
+            checked = await self.hashing.check(stored, password)
+        except TryLater:
+            # Nobody looked at the password: our being busy must not count against the account.
+            async with self.db.transaction(trying.account.organisation) as tx:
+                await self.tries.forgive(tx, trying.account, trying.attempt)
+            raise
         if trying.known is None or not checked.right:
             return await self._refuse(trying, client, Outcome.WRONG_PASSWORD)
         if trying.known.status not in MAY_SIGN_IN:

@@ -253,6 +253,18 @@ async def test_too_many_at_once_are_told_to_try_later_and_memory_stays_bounded()
     assert (await hashing.check(stored, PASSWORD)).right
 
 
+async def test_our_being_busy_does_not_count_against_the_account(world: IdentityWorld) -> None:
+    amina = await world.ready_person()
+    busy = PasswordHashing(FakePepper(), HashingPolicy(memory_kib=64, passes=1, waiting_max=0))
+    step = type(world.sign_in.password_step)(
+        db=world.town.db, clock=world.clock, hashing=busy, tries=world.sign_in.password_step.tries
+    )
+    for _ in range(20):
+        with pytest.raises(TryLater):
+            await step.take(str(amina.address), PASSWORD, client())
+    assert isinstance(await world.sign_in.begin(str(amina.address), PASSWORD, client()), NeedsSecondFactor)
+
+
 async def test_a_password_is_the_same_password_however_its_accents_are_typed() -> None:
     hashing = PasswordHashing(FakePepper(), HashingPolicy(memory_kib=64, passes=1))
     stored = await hashing.hash("caf\u00e9-lantern-walk")
