@@ -1,5 +1,7 @@
 """Examine and decide, whole: what a message is and what happens to it."""
 
+import base64
+
 import pytest
 from tests.fakes.gateway import FakeScanner, checks, codes, examination, judged, letter, recipient, with_files
 
@@ -94,6 +96,16 @@ async def test_a_scanner_that_cannot_take_so_much_leads_to_quarantine() -> None:
 async def test_what_the_scanner_says_is_believed_by_kind(name: str, card: str) -> None:
     ruling, _ = await judged(examination(letter("BAD")), scanner=FakeScanner(marks={b"BAD": name}))
     assert ruling.gravest.decision.card == card
+
+
+async def test_a_large_attachment_goes_to_the_scanner_as_the_file_it_is_beside_the_rest_of_the_message() -> None:
+    file, scanner = b"%PDF-1.7\n" + bytes(range(256)) * 100, FakeScanner()
+    seen = examination(with_files(("a.pdf", file)))
+    await judged(seen, scanner=scanner)
+    rest, decoded = scanner.scanned
+    letters = base64.encodebytes(file).replace(b"\n", b"\r\n").removesuffix(b"\r\n")
+    assert decoded == file
+    assert rest == seen.raw.replace(letters, b"")
 
 
 async def test_an_ordinary_message_goes_to_the_scanner_once_and_an_odd_one_in_every_reading() -> None:
