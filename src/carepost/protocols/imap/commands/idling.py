@@ -7,6 +7,9 @@ from carepost.directory.access import Verb
 from carepost.protocols.imap.conversation import Answer, Conversation
 from carepost.wire import imap_replies as replies
 
+# The database is restarting, or busy: it is asked again so often while the client waits.
+_ASK_AGAIN_S = 1.0
+
 
 async def idle(talk: Conversation, _command: object) -> Answer:
     """Until DONE, or half an hour. Rights that were withdrawn end it."""
@@ -45,7 +48,8 @@ async def _tell(talk: Conversation) -> None:
     except NotAllowed:
         await talk.say(replies.untagged("BYE", "You no longer have access to this mailbox."))
         raise ConnectionAbortedError("rights were withdrawn") from None
-    except MailError:
-        talk.changed = False  # the store can't be asked just now: the next change, or NOOP, tells
+    except (MailError, TimeoutError):
+        talk.changed = True  # the store can't be asked just now: it will be, before the client hears anything else
+        await asyncio.sleep(_ASK_AGAIN_S)
         return
     await talk.tell(expunges=True)

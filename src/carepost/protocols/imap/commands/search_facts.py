@@ -1,6 +1,6 @@
 """Whether one key of a search holds of one message, from its row, its summary or its octets. No I/O."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 
 from carepost.message.encodings import decode_header
@@ -9,7 +9,7 @@ from carepost.message.model import Message
 from carepost.message.parse import parse
 from carepost.message.structure import EnvelopeAddress
 from carepost.message.summary import Summary
-from carepost.message.words import search_text
+from carepost.message.words import clean_text, text_of_html
 from carepost.store.model import MessageRow
 from carepost.wire.imap_commands import (
     Between,
@@ -24,6 +24,8 @@ from carepost.wire.imap_commands import (
 
 # Of one field, what is looked through: no honest header field is longer.
 _FIELD_OCTETS = 64 * 1024
+# Of the texts of one message: a long letter is a hundredth of it.
+_TEXT_OCTETS = 2 * 1024 * 1024
 
 
 def row_holds(leaf: SearchKey, row: MessageRow, now: datetime) -> bool:
@@ -65,11 +67,22 @@ def body_holds(leaves: Sequence[SearchKey], raw: bytes) -> list[bool]:
                 holds.append(any(_contains(_shown(value), wanted) for value in values))
             case BodyHas(wanted, header_too=header_too):
                 if text is None:
-                    text = search_text(message)
+                    text = "\n".join(_texts(message))
+                wanted = " ".join(wanted.split())  # the texts have single spaces, too
                 holds.append(_contains(text, wanted) or (header_too and _contains(_headers(message), wanted)))
             case _:
                 raise AssertionError("not a question for a body")
     return holds
+
+
+def _texts(message: Message) -> Iterator[str]:
+    """What a reader reads, embedded messages included."""
+    left = _TEXT_OCTETS
+    for _, part in message.leaves():
+        if part.media_type.startswith("text/") and left > 0:
+            text = message.text(part, left)
+            left -= len(text)
+            yield text_of_html(text) if part.media_type == "text/html" else clean_text(text)
 
 
 def _within(day: date, since: date | None, before: date | None) -> bool:
