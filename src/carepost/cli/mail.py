@@ -113,21 +113,18 @@ def trace(
                 common.operator(), organisation.id, by, value or "", since=since, limit=limit
             )
             for record in page.records:
+                at = record.at.isoformat(timespec="seconds")
                 rows.extend(
-                    (
-                        record.at.isoformat(timespec="seconds"),
-                        record.trace,
-                        organisation.code,
-                        one.address,
-                        one.action,
-                        one.card or "",
-                    )
+                    (at, record.trace, organisation.code, one.address, one.action, one.card or "")
                     for one in record.details.recipients
                 )
         return sorted(rows, key=lambda row: str(row[0]), reverse=True)
 
-    rows = common.with_areas(config, work)
     names = ("at", "reference", "organisation", "recipient", "action", "card")
+    _show_rows(names, common.with_areas(config, work), json=json)
+
+
+def _show_rows(names: tuple[str, ...], rows: list[tuple[object, ...]], *, json: bool) -> None:
     if json:
         for row in rows:
             common.show(dict(zip(names, row, strict=True)))
@@ -160,13 +157,8 @@ def quarantine_list(*, json: JsonOption = False, config: ConfigOption = None) ->
                     break
         return rows
 
-    rows = common.with_areas(config, work)
     names = ("number", "organisation", "held since", "risk", "card", "reference")
-    if json:
-        for row in rows:
-            common.show(dict(zip(names, row, strict=True)))
-    else:
-        common.table(names, rows)
+    _show_rows(names, common.with_areas(config, work), json=json)
 
 
 @quarantine.command("release")

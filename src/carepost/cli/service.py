@@ -116,20 +116,12 @@ def dns(
             else:
                 common.say(f"{record.line}\n    ; {record.because}")
         return
-
-    async def work() -> list[publish.Checked]:
-        return await publish.check(resolver(settings), records)
-
-    checked = asyncio.run(work())
+    checked = asyncio.run(publish.check(resolver(settings), records))
     for one in checked:
         if json:
+            standing = one.standing.value
             common.show(
-                {
-                    "name": one.record.name,
-                    "type": one.record.kind.value,
-                    "standing": one.standing.value,
-                    "found": one.found,
-                }
+                {"name": one.record.name, "type": one.record.kind.value, "standing": standing, "found": one.found}
             )
         else:
             common.say(f"{one.standing.value:9} {one.sentence}")

@@ -25,7 +25,7 @@ from carepost.audit.record import AuditTrail
 from carepost.base.address import Domain, EmailAddress
 from carepost.base.clock import Clock
 from carepost.base.errors import Malformed, NotAllowed, NotPossible
-from carepost.base.ids import OrganisationId, PersonId
+from carepost.base.ids import MailboxId, OrganisationId, PersonId
 from carepost.directory import repo
 from carepost.directory.access import OnOrganisation, OnPerson, Verb
 from carepost.directory.model import (
@@ -113,28 +113,7 @@ class People:
             await refuse_foreign_domain(tx, organisation, address.domain)
             person = await repo.insert_person(tx, organisation, columns, at=self.clock.now())
             name = f"{columns['given_name']} {columns['family_name']}"
-            mailbox = await repo.insert_mailbox(
-                tx,
-                organisation,
-                kind=MailboxKind.PERSONAL,
-                person=person,
-                address=address,
-                display_name=name,
-                not_for_urgent=False,
-                at=self.clock.now(),
-            )
-            if mailbox is None or not await repo.insert_route(
-                tx,
-                organisation,
-                address,
-                mailbox,
-                kind=MailboxKind.PERSONAL,
-                state=RouteState.PENDING,
-                is_alias=False,
-            ):
-                raise address_taken(address)
-            public = await self.keys.mint_mailbox(tx, organisation, mailbox)
-            await repo.set_intake_key(tx, organisation, mailbox, public)
+            mailbox = await self._mailbox(tx, organisation, person, address, display_name=name)
             created = await repo.person(tx, organisation, person)
             await self.audit.record(tx, actor, MailboxCreated(mailbox=mailbox, kind=MailboxKind.PERSONAL.value))
             reason = override_reason if likenesses else None
@@ -142,6 +121,34 @@ class People:
         if created is None:
             raise NotPossible("The person was not created.")
         return created
+
+    async def _mailbox(
+        self,
+        tx: Transaction,
+        organisation: OrganisationId,
+        person: PersonId,
+        address: EmailAddress,
+        *,
+        display_name: str,
+    ) -> MailboxId:
+        """Their mailbox, its keys and its address, which takes no mail yet. Raises NotPossible when it is taken."""
+        mailbox = await repo.insert_mailbox(
+            tx,
+            organisation,
+            kind=MailboxKind.PERSONAL,
+            person=person,
+            address=address,
+            display_name=display_name,
+            not_for_urgent=False,
+            at=self.clock.now(),
+        )
+        if mailbox is None or not await repo.insert_route(
+            tx, organisation, address, mailbox, kind=MailboxKind.PERSONAL, state=RouteState.PENDING, is_alias=False
+        ):
+            raise address_taken(address)
+        public = await self.keys.mint_mailbox(tx, organisation, mailbox)
+        await repo.set_intake_key(tx, organisation, mailbox, public)
+        return mailbox
 
     async def set_status(
         self, actor: Actor, organisation: OrganisationId, person: PersonId, status: PersonStatus, *, reason: str

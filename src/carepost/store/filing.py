@@ -52,10 +52,8 @@ class Filing:
         internal_date: datetime | None = None,
     ) -> Laid:
         """Lay a message of the person's own into a folder; returns after COMMIT."""
-        if len(raw) > IN_THREAD_OCTETS:
-            prepared = await asyncio.to_thread(_prepare, mailbox, raw)
-        else:
-            prepared = _prepare(mailbox, raw)
+        is_long = len(raw) > IN_THREAD_OCTETS
+        prepared = await asyncio.to_thread(_prepare, mailbox, raw) if is_long else _prepare(mailbox, raw)
         at = self.clock.now()
         async with self.db.transaction(mailbox.organisation) as tx:
             held = await self.keys.mailbox(tx, mailbox)
@@ -78,10 +76,8 @@ class Filing:
                 keywords=sorted(set(keywords)),
                 modseq=modseq,
             )
-            unseen = 0 if flags & Flag.SEEN else 1
-            await repo.settle_folder(
-                tx, mailbox.id, folder, modseq=modseq, uids=1, messages=1, unseen=unseen, octets=prepared.size
-            )
+            change = {"uids": 1, "messages": 1, "unseen": 0 if flags & Flag.SEEN else 1, "octets": prepared.size}
+            await repo.settle_folder(tx, mailbox.id, folder, modseq=modseq, **change)
             await _tell(tx, mailbox, folder, modseq)
         return Laid(mailbox.id, folder, counters.uidvalidity, Uid(counters.uidnext), modseq)
 
