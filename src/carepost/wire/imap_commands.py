@@ -5,9 +5,10 @@ here holds a NUL.
 """
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 
+from carepost.wire.imap_search_keys import SearchKey
 from carepost.wire.imap_sets import NumberSet
 
 
@@ -246,103 +247,6 @@ class Return(StrEnum):
     ALL = "ALL"
     COUNT = "COUNT"
     SAVE = "SAVE"
-
-
-# Search keys
-
-
-@dataclass(frozen=True, slots=True)
-class HasFlag:
-    flag: str
-
-
-@dataclass(frozen=True, slots=True)
-class InNumbers:
-    numbers: NumberSet
-    uid: bool
-
-
-class DateField(StrEnum):
-    INTERNAL = "internal"
-    SENT = "sent"
-
-
-@dataclass(frozen=True, slots=True)
-class Between:
-    """On or after `since` and before `before`; None is open. Days as written, zones disregarded, as the RFC has it."""
-
-    what: DateField
-    since: date | None
-    before: date | None
-
-
-@dataclass(frozen=True, slots=True)
-class Younger:
-    """RFC 5032: its internal date is within so many seconds from now. OLDER is its opposite."""
-
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class LargerThan:
-    octets: int
-
-
-@dataclass(frozen=True, slots=True)
-class SmallerThan:
-    octets: int
-
-
-@dataclass(frozen=True, slots=True)
-class ModseqFrom:
-    modseq: int
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderHas:
-    """`name` is upper case; an empty `text` asks whether the field is there."""
-
-    name: bytes
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class BodyHas:
-    text: str
-    header_too: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    key: "SearchKey"
-
-
-@dataclass(frozen=True, slots=True)
-class AnyOf:
-    keys: tuple["SearchKey", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AllOf:
-    """An empty one is ALL."""
-
-    keys: tuple["SearchKey", ...]
-
-
-SearchKey = (
-    HasFlag
-    | InNumbers
-    | Between
-    | Younger
-    | LargerThan
-    | SmallerThan
-    | ModseqFrom
-    | HeaderHas
-    | BodyHas
-    | Not
-    | AnyOf
-    | AllOf
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,9 @@ Promises
 from datetime import date, timedelta
 
 from carepost.base.errors import Malformed
-from carepost.wire.imap_commands import (
+from carepost.wire.imap_commands import Return, Search
+from carepost.wire.imap_lexer import Scanner, utf8
+from carepost.wire.imap_search_keys import (
     AllOf,
     AnyOf,
     Between,
@@ -20,13 +22,10 @@ from carepost.wire.imap_commands import (
     LargerThan,
     ModseqFrom,
     Not,
-    Return,
-    Search,
     SearchKey,
     SmallerThan,
     Younger,
 )
-from carepost.wire.imap_lexer import Scanner, utf8
 from carepost.wire.imap_sets import number_set
 
 

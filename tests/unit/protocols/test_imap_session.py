@@ -8,7 +8,7 @@ from carepost.protocols.imap.names import matches
 from carepost.protocols.imap.search_plan import Needs, SearchPlan, needs
 from carepost.protocols.imap.session import Selected, ToldExists, ToldExpunged, ToldFlags
 from carepost.store.model import FolderView, MailboxRef, Outline
-from carepost.wire.imap_commands import AllOf, AnyOf, HasFlag, InNumbers, LargerThan, Not, SearchKey
+from carepost.wire.imap_search_keys import AllOf, AnyOf, HasFlag, InNumbers, LargerThan, Not, SearchKey
 from carepost.wire.imap_sets import NumberSet
 
 

@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from carepost.base.errors import Malformed
 from carepost.wire import imap_commands as c
+from carepost.wire import imap_search_keys as k
 from carepost.wire.imap_commands import Attribute as Att
-from carepost.wire.imap_commands import Command, DateField, Return, Section, SectionText, StatusItem, StoreMode
+from carepost.wire.imap_commands import Command, Return, Section, SectionText, StatusItem, StoreMode
 from carepost.wire.imap_grammar import is_append, parse, tag_of
 from carepost.wire.imap_grammar_search import BadCharset
 from carepost.wire.imap_limits import ImapLimits
+from carepost.wire.imap_search_keys import DateField
 from carepost.wire.imap_sets import NumberSet, written
 
 LIMITS = ImapLimits()
@@ -151,24 +153,24 @@ def test_a_section_is_read_as_one_value(item: bytes, value: c.FetchItem) -> None
 
 
 SEARCHES = [
-    (b"ALL", c.AllOf(())),
-    (b"UNSEEN", c.Not(c.HasFlag("\\Seen"))),
-    (b"1:3 UID 7", c.AllOf((c.InNumbers(nums((1, 3)), uid=False), c.InNumbers(nums((7, 7)), uid=True)))),
-    (b"OR FROM jo TO sam", c.AnyOf((c.HeaderHas(b"FROM", "jo"), c.HeaderHas(b"TO", "sam")))),
-    (b"NOT (DELETED FLAGGED)", c.Not(c.AllOf((c.HasFlag("\\Deleted"), c.HasFlag("\\Flagged"))))),
-    (b"ON 1-Feb-2026", c.Between(DateField.INTERNAL, since=date(2026, 2, 1), before=date(2026, 2, 2))),
-    (b'SENTBEFORE "28-Feb-2026"', c.Between(DateField.SENT, since=None, before=date(2026, 2, 28))),
-    (b"HEADER Message-ID <x@y>", c.HeaderHas(b"MESSAGE-ID", "<x@y>")),
-    (b'CHARSET UTF-8 SUBJECT "caf\xc3\xa9"', c.HeaderHas(b"SUBJECT", "café")),
-    (b"KEYWORD $Junk LARGER 10", c.AllOf((c.HasFlag("$Junk"), c.LargerThan(10)))),
-    (b'MODSEQ "/flags/\\\\draft" all 620162338', c.ModseqFrom(620162338)),
-    (b"YOUNGER 3600", c.Younger(3600)),
-    (b'TEXT "x"', c.BodyHas("x", header_too=True)),
+    (b"ALL", k.AllOf(())),
+    (b"UNSEEN", k.Not(k.HasFlag("\\Seen"))),
+    (b"1:3 UID 7", k.AllOf((k.InNumbers(nums((1, 3)), uid=False), k.InNumbers(nums((7, 7)), uid=True)))),
+    (b"OR FROM jo TO sam", k.AnyOf((k.HeaderHas(b"FROM", "jo"), k.HeaderHas(b"TO", "sam")))),
+    (b"NOT (DELETED FLAGGED)", k.Not(k.AllOf((k.HasFlag("\\Deleted"), k.HasFlag("\\Flagged"))))),
+    (b"ON 1-Feb-2026", k.Between(DateField.INTERNAL, since=date(2026, 2, 1), before=date(2026, 2, 2))),
+    (b'SENTBEFORE "28-Feb-2026"', k.Between(DateField.SENT, since=None, before=date(2026, 2, 28))),
+    (b"HEADER Message-ID <x@y>", k.HeaderHas(b"MESSAGE-ID", "<x@y>")),
+    (b'CHARSET UTF-8 SUBJECT "caf\xc3\xa9"', k.HeaderHas(b"SUBJECT", "café")),
+    (b"KEYWORD $Junk LARGER 10", k.AllOf((k.HasFlag("$Junk"), k.LargerThan(10)))),
+    (b'MODSEQ "/flags/\\\\draft" all 620162338', k.ModseqFrom(620162338)),
+    (b"YOUNGER 3600", k.Younger(3600)),
+    (b'TEXT "x"', k.BodyHas("x", header_too=True)),
 ]
 
 
 @pytest.mark.parametrize(("keys", "value"), SEARCHES)
-def test_search_keys_are_read_as_one_value(keys: bytes, value: c.SearchKey) -> None:
+def test_search_keys_are_read_as_one_value(keys: bytes, value: k.SearchKey) -> None:
     command = read(b"SEARCH " + keys)
     assert isinstance(command, c.Search)
     assert command.key == value

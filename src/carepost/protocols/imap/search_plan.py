@@ -14,7 +14,7 @@ from enum import IntEnum
 from itertools import compress
 
 from carepost.protocols.imap.session import Selected
-from carepost.wire.imap_commands import (
+from carepost.wire.imap_search_keys import (
     AllOf,
     AnyOf,
     Between,

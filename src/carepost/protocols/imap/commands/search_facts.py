@@ -11,7 +11,7 @@ from carepost.message.structure import EnvelopeAddress
 from carepost.message.summary import Summary
 from carepost.message.words import clean_text, text_of_html
 from carepost.store.model import MessageRow
-from carepost.wire.imap_commands import (
+from carepost.wire.imap_search_keys import (
     Between,
     BodyHas,
     HeaderHas,

@@ -18,7 +18,8 @@ from carepost.protocols.imap.session import Selected
 from carepost.store.search import Query
 from carepost.store.search_index import Field, Term
 from carepost.wire import imap_replies as replies
-from carepost.wire.imap_commands import BodyHas, HeaderHas, Return, Search, SearchKey
+from carepost.wire.imap_commands import Return, Search
+from carepost.wire.imap_search_keys import BodyHas, HeaderHas, SearchKey
 from carepost.wire.imap_sets import written
 
 # More messages than this in doubt: the index is asked for words instead of opening each.
