@@ -46,8 +46,8 @@ SOURCES: Mapping[str, _Source] = {
     "sender_unclear": _from("sender-unclear", "structure"),
     "looks_like_colleague": _from("colleague-lookalike", "identity"),
     "looks_like_known_domain": _from("domain-lookalike", "identity"),
-    "looks_like_phishing": _from("phishing", "phishing"),
-    "looks_like_spam": _from("spam", "spam"),
+    "looks_like_phishing": _from("phishing", "content"),
+    "looks_like_spam": _from("spam", "content"),
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from carepost.gateway.checks.archives import archives
 from carepost.gateway.checks.attachments import attachments
 from carepost.gateway.checks.authentication import ForwarderPolicy, authentication
+from carepost.gateway.checks.content import Thresholds, content
 from carepost.gateway.checks.identity import identity
 from carepost.gateway.checks.malware import Floor, Scanner, malware
 from carepost.gateway.checks.register import register
@@ -26,6 +27,7 @@ class CheckPolicy:
     unpack: UnpackLimits = field(default_factory=UnpackLimits)
     forwarders: ForwarderPolicy = field(default_factory=ForwarderPolicy)
     floor: Floor = field(default_factory=Floor)
+    thresholds: Thresholds = field(default_factory=Thresholds)
 
 
 def inbound_checks(
@@ -46,4 +48,5 @@ def inbound_checks(
         malware(policy.floor, scanner),
         attachments(policy.blocked),
         archives(policy.blocked, policy.unpack, policy.floor.judge),
+        content(policy.thresholds),
     )
