@@ -41,6 +41,10 @@ def parse(pieces: tuple[bytes, ...], limits: ImapLimits) -> tuple[str, Command]:
     scanner.space()
     uid = scanner.take_word(b"UID ")
     word = scanner.keyword("a command")
+    if word == "SEARCH":
+        command: Command = search(scanner, uid=uid, keys_max=limits.search_keys)
+        scanner.end()
+        return tag, command
     grammar = (_AFTER_UID if uid else _COMMANDS).get(word)
     if grammar is None:
         raise Malformed("there is no such command")
@@ -169,7 +173,6 @@ _COMMANDS: Mapping[str, Callable[[Scanner], Command]] = {
     "STORE": lambda scanner: store(scanner, uid=False),
     "COPY": lambda scanner: copy(scanner, uid=False, move=False),
     "MOVE": lambda scanner: copy(scanner, uid=False, move=True),
-    "SEARCH": lambda scanner: search(scanner, uid=False),
 }
 
 _AFTER_UID: Mapping[str, Callable[[Scanner], Command]] = {
@@ -178,5 +181,4 @@ _AFTER_UID: Mapping[str, Callable[[Scanner], Command]] = {
     "STORE": lambda scanner: store(scanner, uid=True),
     "COPY": lambda scanner: copy(scanner, uid=True, move=False),
     "MOVE": lambda scanner: copy(scanner, uid=True, move=True),
-    "SEARCH": lambda scanner: search(scanner, uid=True),
 }

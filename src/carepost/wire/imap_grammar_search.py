@@ -62,7 +62,7 @@ _DATE_KEYS = {
 }
 
 
-def search(scanner: Scanner, *, uid: bool) -> Search:
+def search(scanner: Scanner, *, uid: bool, keys_max: int) -> Search:
     returns = None
     if scanner.take_word(b" RETURN "):
         returns = _returns(scanner)
@@ -72,7 +72,7 @@ def search(scanner: Scanner, *, uid: bool) -> Search:
         if charset not in ("UTF-8", "US-ASCII"):
             raise BadCharset("searches are understood in UTF-8 only")
     keys: list[SearchKey] = []
-    reader = _KeyReader(scanner)
+    reader = _KeyReader(scanner, keys_max)
     while scanner.take(b" "):
         if keys and scanner.at_end():
             break
@@ -96,15 +96,18 @@ def _returns(scanner: Scanner) -> frozenset[Return]:
 class _KeyReader:
     """One key after another; remembers whether MODSEQ was among them."""
 
-    __slots__ = ("_scanner", "uses_modseq")
+    __slots__ = ("_left", "_scanner", "uses_modseq")
 
-    def __init__(self, scanner: Scanner) -> None:
+    def __init__(self, scanner: Scanner, keys_max: int) -> None:
         self._scanner = scanner
+        self._left = keys_max
         self.uses_modseq = False
 
     def key(self) -> SearchKey:
         scanner = self._scanner
-        scanner.count()
+        self._left -= 1
+        if self._left < 0:
+            raise Malformed("too many things to search for at once")
         if scanner.take(b"("):
             return self._group()
         if scanner.peek(b"*") or scanner.peek(b"$") or any(scanner.peek(b"%d" % digit) for digit in range(1, 10)):

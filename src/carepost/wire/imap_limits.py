@@ -19,6 +19,8 @@ class ImapLimits:
     message_octets: int = 50 * 1024 * 1024
     # P23: parentheses, OR and NOT inside each other. People write five; programs that write more attack.
     search_depth: int = 50
+    # P23: keys of one search. Each may cost an octet or two for every message of the folder while it is answered.
+    search_keys: int = 300
     # P23: items, keys and ranges of one command together.
     arguments: int = 10_000
     # P24: connections that one process holds at once, and how many of them may not have signed in yet.

@@ -274,6 +274,12 @@ def test_a_search_nested_fifty_deep_is_read() -> None:
     assert isinstance(read(b"SEARCH " + b"(" * 50 + b"ALL" + b")" * 50), c.Search)
 
 
+def test_more_than_three_hundred_keys_are_refused() -> None:
+    assert isinstance(read(b"SEARCH" + b" SEEN" * 300), c.Search)
+    with pytest.raises(Malformed, match="too many"):
+        read(b"SEARCH" + b" SEEN" * 301)
+
+
 def test_more_than_ten_thousand_ranges_are_refused() -> None:
     with pytest.raises(Malformed, match="too many"):
         read(b"FETCH " + b",".join(b"%d" % n for n in range(1, 10_003)) + b" FLAGS")

@@ -5,6 +5,7 @@ Promises
     A pattern takes time in proportion to its length times the name's, whatever is in it (P23).
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from carepost.store.model import FolderView, SpecialUse
 
 SHARED = "Shared"
 DELIMITER = "/"
+# No name is longer (store.folders.NAME_MAX and what stands before it), so no pattern needs to be.
+PATTERN_MAX = 1000
+_WILDCARDS = re.compile(r"[*%]+")
 
 # RFC 6154 §2. INBOX has none.
 SPECIAL_USES: dict[SpecialUse, str] = {
@@ -86,8 +90,12 @@ def tree(folders: Iterable[tuple[MailboxAccess, FolderView]]) -> list[Shown]:
 
 def matches(pattern: str, name: str) -> bool:
     """RFC 9051 §6.3.9: `*` is anything, `%` anything within one level."""
+    if len(pattern) > PATTERN_MAX:
+        return False
     if pattern.upper() == "INBOX":
         pattern = "INBOX"
+    # Neighbouring wildcards are one: `*` if any of them is.
+    pattern = _WILDCARDS.sub(lambda run: "*" if "*" in run[0] else "%", pattern)
     # Places in the pattern that may be reached after each character of the name.
     reached = _closure({0}, pattern)
     for character in name:

@@ -67,8 +67,10 @@ def needs(key: SearchKey) -> Needs:
 
 @dataclass(slots=True)
 class _Leaf:
-    certain: bytearray
-    possible: bytearray
+    """One key's masks. Without any, nothing is known: it may hold everywhere."""
+
+    certain: bytes | bytearray | None
+    possible: bytes | bytearray | None
 
 
 @dataclass(slots=True)
@@ -86,9 +88,7 @@ class SearchPlan:
         for leaf in _leaves_of(self.key):
             if leaf not in self._leaves:
                 known = self._known(leaf)
-                certain = bytearray(count) if known is None else bytearray(known)
-                possible = bytearray(b"\x01" * count) if known is None else bytearray(known)
-                self._leaves[leaf] = _Leaf(certain, possible)
+                self._leaves[leaf] = _Leaf(known, known)
 
     def leaves(self, need: Needs) -> list[SearchKey]:
         """The keys that need exactly this."""
@@ -106,30 +106,31 @@ class SearchPlan:
     def settle(self, leaf: SearchKey, position: int, *, holds: bool) -> None:
         """A message was looked at."""
         masks = self._leaves[leaf]
+        if not isinstance(masks.certain, bytearray) or not isinstance(masks.possible, bytearray):
+            masks.certain = bytearray(len(self.selected))
+            masks.possible = bytearray(b"\x01" * len(self.selected))
         masks.certain[position] = masks.possible[position] = holds
 
     def settle_all(self, leaf: SearchKey, positions: Iterable[int]) -> None:
         """An index answered for every message: the leaf holds at these and nowhere else."""
-        masks = self._leaves[leaf]
-        masks.certain = bytearray(len(self.selected))
-        for at in positions:
-            masks.certain[at] = 1
-        masks.possible = bytearray(masks.certain)
+        known = bytes(self._marked(positions))
+        self._leaves[leaf] = _Leaf(known, known)
 
-    def _known(self, leaf: SearchKey) -> bytes | bytearray | None:
+    def _known(self, leaf: SearchKey) -> bytes | None:
         selected = self.selected
         if isinstance(leaf, HasFlag):
             bit = _SYSTEM_BITS.get(leaf.flag.upper())
             if bit is not None:
                 return selected.flags.tobytes().translate(bytes(1 if octet & bit else 0 for octet in range(256)))
             word = leaf.flag.casefold()
-            return self._marked(
+            holding = (
                 at
                 for at in range(len(selected))
                 if any(keyword.casefold() == word for keyword in selected.keywords_at(at))
             )
+            return bytes(self._marked(holding))
         if isinstance(leaf, InNumbers):
-            return self._marked(selected.positions(leaf.numbers, uid=leaf.uid))
+            return bytes(self._marked(selected.positions(leaf.numbers, uid=leaf.uid)))
         return None
 
     def _marked(self, positions: Iterable[int]) -> bytearray:
@@ -149,6 +150,8 @@ class SearchPlan:
                 return self._combined(keys, lambda one, other: one | other, 0)
             case _:
                 masks = self._leaves[key]
+                if masks.certain is None or masks.possible is None:
+                    return 0, self._all
                 return int.from_bytes(masks.certain, "little"), int.from_bytes(masks.possible, "little")
 
     def _combined(self, keys: Iterable[SearchKey], join: Callable[[int, int], int], start: int) -> tuple[int, int]:
