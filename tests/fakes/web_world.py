@@ -100,7 +100,11 @@ class WebWorld(GatewayWorld):
             secret=b"s" * 32,
             is_ready=self._ready,
         )
-        given = {"web_origin": self.pages_origin, "content_origin": self.content_origin, "service_desk": "0300 555 0100"}
+        given = {
+            "web_origin": self.pages_origin,
+            "content_origin": self.content_origin,
+            "service_desk": "0300 555 0100",
+        }
         return build(WebPolicy(**(given | policy)), rooms)
 
     async def _ready(self) -> bool:

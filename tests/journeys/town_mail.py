@@ -1,13 +1,19 @@
 """A practice's morning: people, shared mailboxes, and the letters that came in. Invented, all of it."""
 
 import base64
+from dataclasses import replace
 from datetime import timedelta
 from email.message import EmailMessage
 
 from tests.fakes.gateway import connection
+from tests.fakes.gateway_world import OPERATOR
 from tests.fakes.web_world import WebWorld
 
-from carepost.directory.model import MailboxRecord, Role
+from carepost.base.address import EmailAddress
+from carepost.base.ids import new_trace_id
+from carepost.directory.model import MailboxRecord, OrganisationKind, Role
+from carepost.gateway.model import Envelope, Recipient
+from carepost.protocols.smtp.trace_fields import trace_fields
 
 ADA, ZOE, BEA = "Ada Okafor", "Zoe Marsh", "Bea Lund"
 TRUST, OUTSIDE, STRANGER = "192.0.2.10", "192.0.2.50", "192.0.2.66"
@@ -83,7 +89,7 @@ def written(subject: str, sender: str, text: str, *, to: str = "ada.okafor@river
 
 async def fill_town(world: WebWorld) -> None:
     practice = await world.organisations.create(
-        _operator(), code="A81001", name="Riverside Medical Practice", kind=_practice()
+        OPERATOR, code="A81001", name="Riverside Medical Practice", kind=OrganisationKind.PRACTICE
     )
     ada = await world.web_person(practice, ADA)
     zoe = await world.web_person(practice, ZOE, Role.LOCAL_ADMINISTRATOR)
@@ -135,22 +141,17 @@ async def fill_town(world: WebWorld) -> None:
 
 
 async def _arrives(world: WebWorld, message: EmailMessage, mailbox: MailboxRecord, address: str) -> None:
+    """Through the whole inbound walk, with the trace fields that port 25 writes."""
     raw = message.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-    sender = str(message["From"]).rpartition("<")[2].rstrip(">")
-    await world.receive(raw, mailbox, sender=sender, from_=connection(client=address))
+    here = connection(client=address)
+    envelope = Envelope(
+        trace=new_trace_id(),
+        reverse_path=EmailAddress.parse(str(message["From"]).rpartition("<")[2].rstrip(">")),
+        recipients=(Recipient(address=mailbox.address, mailbox=mailbox.id, organisation=mailbox.organisation),),
+    )
+    received = trace_fields(here, envelope, at=world.clock.now(), extended=True)
+    await world.inbound.receive(here, replace(envelope, received=received), raw)
 
 
 def _pdf() -> bytes:
     return b"%PDF-1.4\n" + base64.b64encode(bytes(range(256)) * 200) + b"\n%%EOF\n"
-
-
-def _operator():  # type: ignore[no-untyped-def]
-    from tests.fakes.gateway_world import OPERATOR
-
-    return OPERATOR
-
-
-def _practice():  # type: ignore[no-untyped-def]
-    from carepost.directory.model import OrganisationKind
-
-    return OrganisationKind.PRACTICE

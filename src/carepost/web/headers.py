@@ -31,8 +31,8 @@ def site_headers(*, content_origin: str, secure: bool) -> Mapping[str, str]:
     return {
         **_BOTH,
         "content-security-policy": policy,
-        # Other sites learn nothing. Not "no-referrer": with it browsers send our own forms with `Origin: null` (Fetch §3.2),
-        # and a form from nowhere could not be told from one of ours.
+        # Other sites learn nothing. Not "no-referrer": with it browsers send our own forms with `Origin: null` (Fetch
+        # §3.2), and a form from nowhere could not be told from one of ours.
         "referrer-policy": "same-origin",
         "cross-origin-resource-policy": "same-origin",
         "x-frame-options": "DENY",

@@ -34,7 +34,7 @@ class ContentNote(msgspec.Struct, frozen=True, array_like=True):
     folder: int
     uid: int
     part: str  # section number; "" is the body to read
-    mode: str  # "body", "view" or "save"
+    mode: str  # "body" in our frame, "page" by itself, "view" or "save" an attachment
 
 
 class SaidNote(msgspec.Struct, frozen=True, array_like=True):

@@ -155,8 +155,9 @@ async def test_nothing_opens_before_the_policy_is_accepted(world: WebWorld) -> N
 
 
 async def test_somebody_without_a_second_factor_sets_one_up_at_the_first_sign_in(world: WebWorld) -> None:
-    from carepost.identity.factors import code_at
     from tests.fakes.gateway_world import OPERATOR
+
+    from carepost.identity.factors import code_at
 
     organisation = await world.organisation("A81003")
     actor, mailbox = await world.person(organisation, "Fay First")

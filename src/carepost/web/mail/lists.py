@@ -46,7 +46,9 @@ async def list_page(
         "sidebar": side,
         "list": shown,
         "reading": None,
-        "heading": "h2",
+        # One first heading a page: the letter's where one is open, else the list's.
+        "heading": "h1" if "reading" in more else "h2",
+        "list_heading": "h2" if "reading" in more else "h1",
         "query": "",
         "at_places": False,
         "here": visit.here,

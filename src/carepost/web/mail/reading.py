@@ -13,6 +13,7 @@ from carepost.message.model import Message
 from carepost.message.parse import parse
 from carepost.message.summary import Summary, summarise
 from carepost.store.model import Flag, FolderView, MessageRow, SpecialUse
+from carepost.web.cleaning import clean
 from carepost.web.mail import pages
 from carepost.web.mail.letter import LetterView, attachment_views, bodies_of, is_viewable, plain_text
 from carepost.web.mail.lists import choices, folder_list, list_page
@@ -44,7 +45,7 @@ class _Found:
 async def read_letter(rooms: MailRooms, visit: Visit) -> Response:
     found = await _fetch(rooms, visit)
     await _mark_seen(rooms, visit, found)
-    letter = _letter(visit, found)
+    letter = await _letter(visit, found)
     if visit.request.headers.get(FRAGMENT_HEADER) == "letter":
         return visit.page("mail/letter.html", reading=letter, heading="h2")
     opened = await open_mailbox(rooms, found.opened.access)  # the counts after it was marked as read
@@ -133,7 +134,7 @@ async def _mark_seen(rooms: MailRooms, visit: Visit, found: _Found) -> None:
         await rooms.filing.set_flags(mailbox, found.folder.id, [row.uid], add=int(Flag.SEEN))
 
 
-def _letter(visit: Visit, found: _Found) -> LetterView:
+async def _letter(visit: Visit, found: _Found) -> LetterView:
     folder, row, summary, message = found.folder, found.row, found.summary, found.message
     list_at = pages.folder_href(folder.mailbox, folder.id)
     show, after = visit.query("show"), visit.query("after")
@@ -141,7 +142,9 @@ def _letter(visit: Visit, found: _Found) -> LetterView:
     as_html = bodies.html is not None and (visit.query("as") == "html" or bodies.plain is None)
     written = row.internal_date.astimezone(visit.house.policy.zone)
     sender = summary.sender_name or summary.sender_address or "No sender"
-    frame_at = _content(visit, folder, part="", mode="body") if as_html else ""
+    findings = pages.summary_matters(summary)
+    if bodies.html is not None and as_html:
+        findings += [finding.says for finding in (await clean(message.text(bodies.html[1]))).findings]
     return LetterView(
         uid=row.uid,
         href=pages.with_query(found.at, show=show, after=after),
@@ -163,12 +166,12 @@ def _letter(visit: Visit, found: _Found) -> LetterView:
         in_archive=folder.special_use is SpecialUse.ARCHIVE,
         in_bin=folder.special_use is SpecialUse.TRASH,
         trust=trust_of(message, row),
-        findings=tuple(pages.summary_matters(summary)),
+        findings=tuple(findings),
         shown_as=_shown_as(is_html=as_html, both=bodies.html is not None and bodies.plain is not None),
         other_href=_other(found.at, show, after, is_html=as_html) if bodies.html and bodies.plain else "",
         other_words="Show it as plain text" if as_html else "Show it as it was laid out",
-        frame_at=frame_at,
-        own_page_href=frame_at,
+        frame_at=_content(visit, folder, part="", mode="body") if as_html else "",
+        own_page_href=_content(visit, folder, part="", mode="page") if as_html else "",
         text=plain_text(message, bodies.plain[1]) if bodies.plain and not as_html else _no_text(summary),
         attachments=attachment_views(
             summary.attachments, at=found.at, scanned=scanned_words(row), may_save=not visit.me.shared_computer
@@ -178,7 +181,7 @@ def _letter(visit: Visit, found: _Found) -> LetterView:
 
 def _shown_as(*, is_html: bool, both: bool) -> str:
     if is_html:
-        return "Shown as it was laid out. Pictures kept elsewhere stay off: fetching them tells the sender you read it."
+        return "Shown as it was laid out."
     return "Shown as plain text." if both else ""
 
 
