@@ -8,6 +8,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 from carepost.app.areas import database_limits, key_files
+from carepost.app.confinement import confine_relay
 from carepost.app.observing import CountedInbound, Observing
 from carepost.app.resolving import resolver
 from carepost.app.storage import Dsns
@@ -54,6 +55,7 @@ class RelaySockets:
 
 async def run_relay(settings: Settings, dsns: Dsns, sockets: RelaySockets, observing: Observing) -> None:
     """Serve until cancelled; conversations in hand are finished, new ones are told 421."""
+    confine_relay(settings)
     clock = SystemClock()
     async with Database.open(
         dsns.relay,

@@ -217,6 +217,9 @@ class Workers(_Section, frozen=True, kw_only=True):
 
     relay: Annotated[int, says("Processes that face port 25. They hold no key that opens mail.", ge=0)] = 1
     access: Annotated[int, says("Processes for mail programs and pages.", ge=0)] = 1
+    confine: Annotated[
+        bool, says("Close every file to the relay that it does not need (Landlock): it then cannot read the root key.")
+    ] = True
     stop_seconds: Annotated[float, says("How long work in hand may take to end when we are asked to stop.", ge=1)] = 10
 
 
