@@ -8,7 +8,6 @@ Promises
     session, and everything else is between us and our own people.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,14 +21,14 @@ from carepost.base.errors import Broken
 from carepost.base.ids import HeldId, MailboxId, OrganisationId
 from carepost.gateway import repo
 from carepost.gateway.decide import Ruling
-from carepost.gateway.examine import IN_LINE_BYTES
+from carepost.gateway.examine import aside
 from carepost.gateway.model import Disposition, Examination, Finding
 from carepost.gateway.stored import JUNKED, WARNED, stored_message
 from carepost.gateway.verdict import SearchBy, details_for, findable, held_key_aad, seal_details
 from carepost.infra import vault
 from carepost.infra.db import Database, Transaction
 from carepost.infra.vault import EdgeKey
-from carepost.message.parse import parse
+from carepost.message.model import Message
 from carepost.message.summary import summarise
 from carepost.message.words import search_text
 from carepost.policy.actions import Action
@@ -68,14 +67,15 @@ class CarryOut:
         shares = _shares(ruling.dispositions)
         prepared = await self._prepare(examination, findings, ruling, shares)
         outcomes = []
+        acting = next(iter(shares), None)
         # Organisations in the order of their numbers, here and everywhere: two messages never wait for one another.
-        async with self.db.transaction(next(iter(shares), None)) as tx:
+        async with self.db.transaction(acting) as tx:
             for organisation, dispositions in shares.items():
-                await tx.act_for(organisation)
+                acting = await _act_for(tx, organisation, acting)
                 share = _Share(organisation, dispositions, prepared.get(organisation), examination, findings, ruling)
                 outcomes.append(await self._do(tx, share))
             for (organisation, dispositions), outcome in zip(shares.items(), outcomes, strict=True):
-                await tx.act_for(organisation)
+                acting = await _act_for(tx, organisation, acting)
                 for event in _events(examination, dispositions, outcome):
                     await self.audit.record(tx, RELAY, event)
         return outcomes
@@ -95,16 +95,18 @@ class CarryOut:
         ]
         if not organisations:
             return {}
-        raw = stored_message(
-            examination.raw,
-            connection=examination.connection,
-            envelope=examination.envelope,
-            findings=findings,
-            ruling=ruling,
-        )
-        if len(raw) <= IN_LINE_BYTES:
-            return _sealed(raw, organisations)
-        return await asyncio.to_thread(_sealed, raw, organisations)
+
+        def seal() -> dict[OrganisationId, Prepared]:
+            stored = stored_message(
+                examination.message,
+                connection=examination.connection,
+                envelope=examination.envelope,
+                findings=findings,
+                ruling=ruling,
+            )
+            return _sealed(stored, organisations)
+
+        return await aside(len(examination.raw), seal)
 
     async def _do(self, tx: Transaction, share: "_Share") -> Outcome:
         at, trace = share.examination.now, share.examination.envelope.trace
@@ -205,16 +207,23 @@ class _Share:
         return delivered, held
 
 
+async def _act_for(tx: Transaction, organisation: OrganisationId, acting: OrganisationId | None) -> OrganisationId:
+    """Most messages are for one organisation: then there is nothing to switch, and a round trip is saved."""
+    if organisation != acting:
+        await tx.act_for(organisation)
+    return organisation
+
+
 def _shares(dispositions: Sequence[Disposition]) -> dict[OrganisationId, list[Disposition]]:
     ordered = sorted(dispositions, key=lambda one: one.recipient.organisation)
     return {organisation: list(of) for organisation, of in groupby(ordered, key=lambda one: one.recipient.organisation)}
 
 
-def _sealed(raw: bytes, organisations: Sequence[OrganisationId]) -> dict[OrganisationId, Prepared]:
-    message = parse(raw)
+def _sealed(message: Message, organisations: Sequence[OrganisationId]) -> dict[OrganisationId, Prepared]:
     summary, words = summarise(message), search_text(message)
     return {
-        organisation: prepare_object(organisation, raw, summary=summary, words=words) for organisation in organisations
+        organisation: prepare_object(organisation, message.raw, summary=summary, words=words)
+        for organisation in organisations
     }
 
 

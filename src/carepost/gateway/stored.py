@@ -13,6 +13,9 @@ from carepost.gateway.decide import Ruling
 from carepost.gateway.model import Connection, Envelope, Finding
 from carepost.mailauth.fields import Field, split_message
 from carepost.mailauth.results import strip_spans
+from carepost.message.above import put_above
+from carepost.message.model import Message
+from carepost.message.parse import parse
 from carepost.policy.actions import Action
 
 _OURS = b"x-carepost-"
@@ -23,8 +26,8 @@ JUNKED = "$Junk"
 
 
 def stored_message(
-    raw: bytes, *, connection: Connection, envelope: Envelope, findings: Iterable[Finding], ruling: Ruling
-) -> bytes:
+    message: Message, *, connection: Connection, envelope: Envelope, findings: Iterable[Finding], ruling: Ruling
+) -> Message:
     """What is sealed and shown to mail clients."""
     results = next((str(found.facts[RESULTS]) for found in findings if RESULTS in found.facts), None)
     added = [envelope.received]
@@ -32,7 +35,8 @@ def stored_message(
         added.append(b"Authentication-Results: " + results.encode("ascii", "replace") + b"\r\n")
     if notice := notice_of(ruling):
         added.append(f"{NOTICE}: {notice}\r\n".encode())
-    return b"".join(added) + without_pretence(raw, authserv_id=connection.local_name)
+    kept = without_pretence(message.raw, authserv_id=connection.local_name)
+    return put_above(message if kept is message.raw else parse(kept), b"".join(added))
 
 
 def notice_of(ruling: Ruling) -> str | None:
