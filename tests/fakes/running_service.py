@@ -366,6 +366,7 @@ def copied(
     template: RunningService, home: Path, further: Mapping[str, Mapping[str, Any]] | None = None
 ) -> RunningService:
     """A service of its own with the world of a stopped one: quicker than furnishing it again."""
+    home.mkdir(parents=True, exist_ok=True)
     subprocess.run(["cp", "-a", f"{template.home}/.", str(home)], check=True)
     for left in (home / "serve.log", home / "data/database/postgres.location"):
         left.unlink(missing_ok=True)
