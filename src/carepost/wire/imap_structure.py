@@ -16,13 +16,15 @@ from carepost.wire.imap_replies import NIL, nstring, string
 
 
 def envelope(value: Envelope) -> bytes:
+    authors = _addresses(value.from_)
     return b"(%b)" % b" ".join(
         (
             nstring(value.date),
             nstring(value.subject),
-            _addresses(value.from_),
-            _addresses(value.sender),
-            _addresses(value.reply_to),
+            authors,
+            # Nearly always the same people: written once.
+            authors if value.sender == value.from_ else _addresses(value.sender),
+            authors if value.reply_to == value.from_ else _addresses(value.reply_to),
             _addresses(value.to),
             _addresses(value.cc),
             _addresses(value.bcc),
