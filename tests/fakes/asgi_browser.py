@@ -76,7 +76,8 @@ class AsgiBrowser:
 
     async def _ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Page:
         parts = urlsplit(path)
-        sent = [(b"host", urlsplit(self.origin).netloc.encode()), (b"content-length", str(len(body)).encode())]
+        headers = {"content-length": str(len(body))} | headers
+        sent = [(b"host", urlsplit(self.origin).netloc.encode())]
         sent += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         if self.cookies:
             sent.append((b"cookie", "; ".join(f"{k}={v}" for k, v in self.cookies.items()).encode()))
@@ -103,7 +104,12 @@ class AsgiBrowser:
         async def send(message: dict[str, object]) -> None:
             told.append(message)
 
-        await self.app(scope, receive, send)  # type: ignore[operator]
+        try:
+            await self.app(scope, receive, send)  # type: ignore[operator]
+        except Exception:
+            # Starlette shows its page and raises the fault again, for the server's log.
+            if not told:
+                raise
         start = next(message for message in told if message["type"] == "http.response.start")
         answer = [(k.decode().lower(), v.decode()) for k, v in start["headers"]]  # type: ignore[attr-defined]
         page = Page(
