@@ -134,8 +134,13 @@ def _prepare_files(demo: Demo) -> None:
 
 def _announce(demo: Demo, dsns: Dsns) -> None:
     """In a child of its own, so that the parent goes on to start the workers: fill the world, then tell the visitor."""
-    if os.fork() != 0:
+    parent = os.getpid()
+    child = os.fork()
+    if child != 0:
+        os.waitpid(child, 0)
         return
+    if os.fork() != 0:
+        os._exit(0)  # so that nobody has to wait for the one that does the work
     code = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -143,12 +148,12 @@ def _announce(demo: Demo, dsns: Dsns) -> None:
         asyncio.run(_fill_world(demo, dsns))
         world = json.loads(demo.world_file.read_text("utf-8"))
         _show(demo, world)
-        _write_ready_file(demo, world)
+        _write_ready_file(demo, world, parent)
         code = 0
     except Exception:  # noqa: BLE001 - the last line of a process: told, and turned into its exit code
         traceback.print_exc()
         sys.stderr.write("carepost: the sample world could not be made. Try again with --reset.\n")
-        os.kill(os.getppid(), signal.SIGTERM)
+        os.kill(parent, signal.SIGTERM)
     finally:
         sys.stdout.flush()
         os._exit(code)
@@ -193,7 +198,7 @@ def _answers(port: int, *, greeting: bool) -> bool:
     return False
 
 
-def _write_ready_file(demo: Demo, world: Mapping[str, Any]) -> None:
+def _write_ready_file(demo: Demo, world: Mapping[str, Any], parent: int) -> None:
     if demo.ready_file is None:
         return
     told = {
@@ -203,7 +208,7 @@ def _write_ready_file(demo: Demo, world: Mapping[str, Any]) -> None:
         "shared_mailboxes": world["shared_mailboxes"],
         "web_url": f"http://localhost:{demo.ports['web']}/",
         "data": str(demo.data),
-        "pid": os.getppid(),
+        "pid": parent,
         "config": str(demo.data / "carepost.toml"),
         "newcomer": NEWCOMER,
     }
@@ -229,7 +234,11 @@ def _show(demo: Demo, world: Mapping[str, Any]) -> None:
         f"  {one['name']:<20} {one['address']:<38} {one['password']:<28} {one['totp_secret']:<34} {one['app_password']}"
         for one in world["people"]
     ]
-    lines += ["", "  A code now: oathtool --totp -b SECRET, or any authenticator app. Press Ctrl-C to stop.", ""]
+    lines += [
+        "",
+        "  A code now: .venv/bin/carepost password code SECRET, or any authenticator app. Press Ctrl-C to stop.",
+        "",
+    ]
     sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()
 

@@ -116,3 +116,12 @@ def password_app(
         )
 
     common.say(common.with_areas(config, work).secret)
+
+
+@password.command("code")
+def password_code(secret: Annotated[str, typer.Argument(help="A TOTP secret, such as `carepost demo` shows.")]) -> None:
+    """The six-digit code of a secret at this moment, for demonstrations."""
+    from carepost.base.clock import SystemClock
+    from carepost.identity.factors import code_at
+
+    common.say(code_at(secret, SystemClock().now()))
