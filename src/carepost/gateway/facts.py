@@ -83,7 +83,7 @@ def _sender_facts(findings: Iterable[Finding], found: set[str], failed: set[obje
     if via in {Via.LMTP, Via.APPEND}:
         # The site's own server in front has met the stranger and has refused who may not write in our name.
         return {
-            "from_outside": None if ours is None else not ours,
+            "from_outside": None if ours is None else via is Via.LMTP and not ours,
             "claims_our_domain": False,
             "sender_proved": proved,
             "dmarc": dmarc,

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 from carepost.base.address import Domain, EmailAddress
 from carepost.base.errors import Malformed, NotAllowed
 from carepost.base.ids import MailboxId, OrganisationId, TraceId
+from carepost.mailauth.author import read_author
+from carepost.mailauth.fields import split_message
 from carepost.policy.actions import Action, Decision
 
 if TYPE_CHECKING:
@@ -122,13 +124,19 @@ class Examination:
 
     def author_domains(self) -> list[Domain]:
         """Every domain that some reader might see in From, in order; at most AUTHOR_DOMAINS_MAX."""
-        domains: dict[Domain, None] = {}
+        sure = self.sure_domain()
+        domains: dict[Domain, None] = {} if sure is None else {sure: None}
         for author in self.message.authors():
             if len(domains) >= AUTHOR_DOMAINS_MAX:
                 break
             with suppress(Malformed):
                 domains[Domain.parse(author.domain)] = None
         return list(domains)
+
+    def sure_domain(self) -> Domain | None:
+        """The author's domain if no two readers could differ about it: the very one that DMARC speaks of. P12."""
+        author = read_author(split_message(self.raw)[0])
+        return None if author.fault or not author.domains else Domain(author.domains[0])
 
 
 @dataclass(frozen=True, slots=True)

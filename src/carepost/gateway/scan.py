@@ -24,6 +24,7 @@ from carepost.gateway.checks.malware import Scanner
 from carepost.gateway.decide import rule
 from carepost.gateway.deck import shipped_inbound
 from carepost.gateway.examine import ExamineLimits, examine, failed, read
+from carepost.gateway.facts import must_wait
 from carepost.gateway.model import Connection, Envelope, Examination, Finding, Recipient, Via
 from carepost.mailauth.fields import with_crlf
 from carepost.mailauth.resolver import FakeResolver
@@ -99,12 +100,14 @@ async def scan_bytes(path: Path, raw: bytes, direction: Direction, settings: Sca
     examination = await _examination(with_crlf(raw), settings)
     checks = inbound_checks(
         resolver=FakeResolver(),
-        known=settings.domains if direction == "in" else ListedDomains(),
+        known=settings.domains,
         colleagues=NoColleagues(),
         scanner=settings.scanner,
         policy=settings.policy,
     )
     findings = await examine(examination, checks, settings.limits)
+    if must_wait(findings):  # a real sender would be asked to try again
+        return _result(path, Action.HOLD, None, findings)
     via = Via.SCAN if direction == "in" else Via.APPEND
     ruling = rule(findings, examination.envelope.recipients, settings.deck, via=via)
     decision = ruling.gravest

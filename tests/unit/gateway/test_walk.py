@@ -205,6 +205,15 @@ async def test_mail_that_has_been_here_again_and_again_is_in_a_loop() -> None:
     assert few.gravest.decision.card == "from-outside"
 
 
+async def test_a_proof_for_one_name_never_counts_for_another() -> None:
+    """What our lenient reading shows and what DMARC proved must be one domain before the register counts."""
+    raw = letter(author="any@webmail.example").replace(b"From: ", b"From\r\n : ") + b"\r\n"
+    raw = raw.replace(b"To: ", b"Sender: ward@trust.example\r\nTo: ")
+    ruling, _ = await judged(examination(raw))
+    assert ruling.facts.sender_secure is False
+    assert ruling.gravest.action is not Action.DELIVER
+
+
 async def test_a_colleague_s_name_on_a_strangers_address_is_pointed_out() -> None:
     ruling, found = await judged(examination(letter(author='"Dr Asha Patel" <asha99@webmail.example>')))
     assert ruling.gravest.decision.card == "colleague-lookalike"

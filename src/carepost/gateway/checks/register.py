@@ -21,8 +21,9 @@ def register(known: Register) -> Check:
         path = examination.envelope.reverse_path
         if not findings and path is not None and any(path.domain.is_within(ours) for ours in own):
             findings.append(_finding("claims-our-domain", 1, f"Its return address is at {path.domain}, which is ours."))
-        if len(authors) == 1 and await known.lists(authors[0]):
-            findings.append(_finding("on-register", 0, f"{authors[0]} is on the register of secure domains."))
+        sure = examination.sure_domain()
+        if sure is not None and await known.lists(sure):
+            findings.append(_finding("on-register", 0, f"{sure} is on the register of secure domains."))
         return findings
 
     return Check(NAME, look)
