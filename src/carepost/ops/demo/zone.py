@@ -5,13 +5,15 @@ from carepost.ops.demo.world import ORGANISATIONS, OUTSIDE
 
 def zone_toml(hostname: str) -> str:
     """Senders outside have SPF; those on the register publish a strict DMARC too; so do our own domains."""
+    report_to = f"postmaster@{min(organisation.domain for organisation in ORGANISATIONS)}"
     lines = ["[txt]"]
     for domain, ip, listed in OUTSIDE:
         lines.append(f'"{domain}" = ["v=spf1 ip4:{ip} -all"]')
         lines.append(f'"_dmarc.{domain}" = ["v=DMARC1; p={"reject" if listed else "none"}"]')
     for organisation in ORGANISATIONS:
         lines.append(f'"{organisation.domain}" = ["v=spf1 mx -all"]')
-        lines.append(f'"_dmarc.{organisation.domain}" = ["v=DMARC1; p=reject"]')
+        lines.append(f'"_dmarc.{organisation.domain}" = ["v=DMARC1; p=reject; rua=mailto:{report_to}"]')
+        lines.append(f'"_smtp._tls.{organisation.domain}" = ["v=TLSRPTv1; rua=mailto:{report_to}"]')
     lines.append("[a]")
     lines.append(f'"{hostname}" = ["127.0.0.1"]')
     lines += [f'"mail.{domain}" = ["{ip}"]' for domain, ip, _ in OUTSIDE]
