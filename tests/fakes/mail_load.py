@@ -35,6 +35,8 @@ class Load:
     acknowledged: list[str] = field(default_factory=list)
     # Sent to the last dot, and the connection ended before an answer: it may or may not be there (RFC 1047).
     in_doubt: list[str] = field(default_factory=list)
+    # Told to come later after the last dot. Not there, unless the database fell silent in the middle of a COMMIT.
+    deferred: list[str] = field(default_factory=list)
     replies: Counter[int] = field(default_factory=Counter)
     disconnects: int = 0
     # What must not happen, in words.
@@ -99,18 +101,17 @@ class Load:
             if await say("DATA") != 354:
                 return
             writer.write(self._letter(number, chance))
-            try:
-                await writer.drain()
-                # Out of our hands with this: from here on silence means doubt.
-                self.in_doubt.append(number)
-                writer.write(b".\r\n")
-                code = await self._reply(reader)
-            except (OSError, TimeoutError, asyncio.IncompleteReadError):
-                raise
+            await writer.drain()
+            # Out of our hands with this: from here on silence means doubt.
+            self.in_doubt.append(number)
+            writer.write(b".\r\n")
+            code = await self._reply(reader)
             self.in_doubt.remove(number)
             if code == 250:
                 self.acknowledged.append(number)
-            elif not 400 <= code < 500:
+            elif 400 <= code < 500:
+                self.deferred.append(number)
+            else:
                 return
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             await say("QUIT")
@@ -147,9 +148,10 @@ class Tally:
     lost: list[str]
     twice: list[str]
     never_sent: list[str]
+    deferred: int
 
     def __str__(self) -> str:
-        return f"{sum(self.found.values())} found, {len(self.lost)} lost, {len(self.twice)} twice"
+        return f"{sum(self.found.values())} found, {len(self.lost)} lost, {len(self.twice)} twice, {self.deferred} there though told later"
 
 
 def tally(service: RunningService, name: str, *loads: Load) -> Tally:
@@ -159,11 +161,13 @@ def tally(service: RunningService, name: str, *loads: Load) -> Tally:
     numbers = Counter(_numbers_in(part[1] for part in found if isinstance(part, tuple)))
     acknowledged = {number for load in loads for number in load.acknowledged}
     in_doubt = {number for load in loads for number in load.in_doubt}
+    deferred = {number for load in loads for number in load.deferred}
     return Tally(
         found=numbers,
         lost=sorted(acknowledged - numbers.keys()),
         twice=sorted(number for number, times in numbers.items() if times > 1),
-        never_sent=sorted(numbers.keys() - acknowledged - in_doubt),
+        never_sent=sorted(numbers.keys() - acknowledged - in_doubt - deferred),
+        deferred=len(numbers.keys() & deferred),
     )
 
 

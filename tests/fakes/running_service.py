@@ -321,13 +321,14 @@ class RunningService:
         """Send one message; the reference in the 250. Raises what smtplib raises."""
         with self.smtp() as client:
             client.ehlo()
-            client.mail(sender)
+            code, said = client.mail(sender)
             for recipient in recipients:
-                code, said = client.rcpt(recipient)
-                assert code == 250, said
-            code, said = client.data(raw)
+                if code == 250:
+                    code, said = client.rcpt(recipient)
+            if code == 250:
+                code, said = client.data(raw)
             if code != 250:
-                raise smtplib.SMTPDataError(code, said)
+                raise smtplib.SMTPResponseException(code, said)
         return said.split()[1].decode()
 
     def deliver_plainly(self, raw: bytes, *recipients: str) -> None:

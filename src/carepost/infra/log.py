@@ -4,6 +4,7 @@ Promises
     Only plain values are written: numbers, words, times, network addresses, enumerations. Anything else (bytes, a
     message, an address of mail, a settings object) is replaced by the name of its type.
     Fields that are named like content or secrets, and words that look like an address of mail, are replaced too.
+    A line that cannot be written, on a full disk or to a reader that has gone, is lost: nobody's mail waits for it.
     No value can break a line, colour a terminal or turn a reader's letters around: control characters are escaped.
     An exception leaves its type and where it happened, never its text, which may quote what it choked on.
 
@@ -14,6 +15,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from enum import Enum
 from ipaddress import IPv4Address, IPv6Address
@@ -90,6 +92,7 @@ def configure(
     stream = stream or sys.stderr
     readable = style == "text" or (style == "auto" and stream.isatty())
     number = getattr(logging, level.upper())
+    lines = _Lines(stream)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -100,7 +103,7 @@ def configure(
             _as_text if readable else _as_json,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=lambda *_: lines,
         cache_logger_on_first_use=False,
     )
     if not libraries:
@@ -227,6 +230,20 @@ def _as_text(_logger: Any, _method: str, event: EventDict) -> str:
     room, what = event.pop("room", ""), event.pop("event", "")
     fields = " ".join(f"{name}={value}" for name, value in event.items())
     return f"{at} {level:7} {room}: {what} {fields}".rstrip()
+
+
+class _Lines:
+    """Where lines go."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        with suppress(OSError, ValueError):  # ENOSPC, EPIPE; a stream that was closed
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = write
 
 
 class _FromLibraries(logging.Handler):
