@@ -23,7 +23,7 @@ from carepost.gateway import repo
 from carepost.gateway.decide import Ruling
 from carepost.gateway.examine import aside
 from carepost.gateway.model import Disposition, Examination, Finding
-from carepost.gateway.stored import JUNKED, WARNED, stored_message
+from carepost.gateway.stored import JUNKED, OUTSIDE, OUTSIDE_CARD, WARNED, stored_message
 from carepost.gateway.verdict import SearchBy, details_for, findable, held_key_aad, seal_details
 from carepost.infra import vault
 from carepost.infra.db import Database, Transaction
@@ -232,7 +232,8 @@ def _delivery(one: Disposition, intake: bytes) -> Delivery:
         case Action.JUNK:
             return Delivery(one.recipient.mailbox, intake, SpecialUse.JUNK, (JUNKED,))
         case Action.WARN:
-            return Delivery(one.recipient.mailbox, intake, SpecialUse.INBOX, (WARNED,))
+            keyword = OUTSIDE if one.decision.card == OUTSIDE_CARD else WARNED
+            return Delivery(one.recipient.mailbox, intake, SpecialUse.INBOX, (keyword,))
         case _:
             return Delivery(one.recipient.mailbox, intake, SpecialUse.INBOX)
 

@@ -22,6 +22,9 @@ _OURS = b"x-carepost-"
 NOTICE = "X-Carepost-Notice"
 # Keywords of IMAP for a message that a card gave a warning; what the warning is stands in the notice field. R139.
 WARNED = "$CarepostWarning"
+# The same where the card only says that the sender is outside the register: common, and no cause for alarm.
+OUTSIDE = "$CarepostOutside"
+OUTSIDE_CARD = "from-outside"
 JUNKED = "$Junk"
 
 

@@ -78,7 +78,9 @@ def outlook_attachments(data: bytes) -> Iterator[tuple[str, bytes]]:
                 name = ""
                 for tag in ("3707001F", "3704001F"):
                     if ole.exists([*path[:-1], f"__substg1.0_{tag}"]):
-                        name = _stream(ole, [*path[:-1], f"__substg1.0_{tag}"]).decode("utf-16-le", "replace")
+                        name = (
+                            _stream(ole, [*path[:-1], f"__substg1.0_{tag}"]).decode("utf-16-le", "replace").rstrip("\0")
+                        )
                         break
                 yield name or "attachment", _stream(ole, path)
 
