@@ -1,5 +1,6 @@
 """Every check of the gateway is in the registry, and what it finds leads somewhere."""
 
+import ast
 from pathlib import Path
 
 from tests.fakes.gateway import checks
@@ -19,3 +20,21 @@ def test_every_fact_waits_for_checks_that_exist() -> None:
     names = {check.name for check in checks()}
     assert {check for source in SOURCES.values() for check in source.checks} <= names
     assert CHECK_FAILED not in {code for source in SOURCES.values() for code in source.codes}
+
+
+def test_the_gateway_cannot_write_to_a_sender() -> None:
+    """P18: whatever becomes of a message, nothing is sent to the address that a stranger wrote on it."""
+    sending = {
+        "smtplib",
+        "aiosmtplib",
+        "carepost.delivery",
+        "carepost.message.compose",
+        "carepost.wire",
+        "carepost.protocols",
+    }
+    for path in FOLDER.parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                assert not any(name == one or name.startswith(one + ".") for one in sending), f"{path}: {name}"
