@@ -304,7 +304,7 @@ async def test_a_message_from_outside_carries_its_warning_and_says_why(world: We
     await world.receive(raw, ada.mailbox, from_=connection(client="192.0.2.50"))
     browser = world.browser(await world.session_of(ada))
     page = await inbox_page(world, browser, ada)
-    assert page.words(".pill-outside") == "Take care"
+    assert page.words(".pill") == "Outside"
     opened = await browser.get(str(page.tree.css_first(".line-words").attributes["href"]))
     assert "From outside." in opened.words(".trust")
     why = await browser.get(str(opened.tree.css_first(".trust a").attributes["href"]))

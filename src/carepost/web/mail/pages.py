@@ -20,7 +20,8 @@ from carepost.web.words import initials_of
 FACES = 8  # Colours of the round face; the same sender always has the same.
 RECIPIENTS_SHOWN = 6
 
-WARNED = "$CarepostWarning"  # set by the gateway where a card wants the reader warned (R139)
+# Set by the gateway where a card wants the reader warned (R139): of something particular, or that it is from outside.
+WARNED, OUTSIDE = "$CarepostWarning", "$CarepostOutside"
 
 _TITLES = {
     SpecialUse.INBOX: "Inbox",
@@ -93,7 +94,7 @@ class Line:
     flagged: bool
     answered: bool
     attachments: bool
-    outside: bool
+    pill: str  # "Take care", "Outside", or nothing
     open: bool
 
 
@@ -220,7 +221,7 @@ def _line(item: Listed, *, href: str, at: datetime, now: datetime, day: str, is_
         flagged=bool(row.flags & Flag.FLAGGED),
         answered=bool(row.flags & Flag.ANSWERED),
         attachments=bool(summary.attachments),
-        outside=WARNED in row.keywords,
+        pill="Take care" if WARNED in row.keywords else "Outside" if OUTSIDE in row.keywords else "",
         open=is_open,
     )
 
