@@ -3,12 +3,13 @@
 Promises
     UIDs of a folder only grow and are never used twice; MODSEQ grows with every change. RFC 9051 §2.3.1.1, RFC 7162.
     Whoever changes a folder holds its row; two folders are taken in the order of (mailbox, folder): no deadlocks.
+    Whoever copies or removes mail then holds the keys to it: a copy that was made is never left without its key.
     What is expunged from a mailbox's last folder can no longer be opened by it: its key is destroyed in that commit.
     Moving or removing mail is in the audit log, by person, with counts and never with content (R51, R189).
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -205,8 +206,11 @@ class Filing:
         counters: FolderCounters,
     ) -> list[tuple[Uid, Uid]]:
         modseq = counters.highest_modseq + 1
+        wanted = await repo.objects_of(tx, mailbox.id, folder, uids)
+        keys = await repo.hold_keys(tx, sorted({mailbox.id, to_mailbox.id}), wanted)
         copied = await repo.copy_messages(
             tx,
+            objects=[object_id for holder, object_id in keys if holder == mailbox.id],
             mailbox=mailbox.id,
             folder=folder,
             uids=list(uids),
@@ -219,7 +223,8 @@ class Filing:
         if not copied:
             return []
         if to_mailbox.id != mailbox.id:
-            await self._share_keys(tx, mailbox, to_mailbox, [object_id for _, _, object_id, _, _ in copied])
+            shared = {object_id: keys[mailbox.id, object_id] for _, _, object_id, _, _ in copied}
+            await self._share_keys(tx, mailbox, to_mailbox, shared)
         await repo.settle_folder(
             tx,
             to_mailbox.id,
@@ -234,11 +239,11 @@ class Filing:
         return [(old, new) for old, new, *_ in copied]
 
     async def _share_keys(
-        self, tx: Transaction, mailbox: MailboxLike, to_mailbox: MailboxLike, object_ids: Sequence[ObjectId]
+        self, tx: Transaction, mailbox: MailboxLike, to_mailbox: MailboxLike, shared: Mapping[ObjectId, bytes]
     ) -> None:
         ours, theirs = await self.keys.mailbox(tx, mailbox), await self.keys.mailbox(tx, to_mailbox)
         wraps = []
-        for object_id, wrapped in (await repo.object_keys_of(tx, mailbox.id, object_ids)).items():
+        for object_id, wrapped in shared.items():
             key = vault.unwrap_key(ours.key, ours.intake_private, _key_aad(mailbox, object_id), wrapped)
             wraps.append((object_id, vault.wrap_key(theirs.key, _key_aad(to_mailbox, object_id), key)))
         await repo.insert_object_keys(tx, to_mailbox.id, to_mailbox.organisation, wraps)

@@ -86,16 +86,8 @@ async def lay_in(
     tx: Transaction, prepared: Prepared, deliveries: Sequence[Delivery], *, trace: TraceId | None, at: datetime
 ) -> list[Laid]:
     """Give each mailbox the stored object. Part of the caller's transaction; raises Broken when a folder is missing."""
-    return await lay_in_stored(
-        tx,
-        prepared.organisation,
-        prepared.id,
-        key=prepared.key,
-        size=prepared.size,
-        deliveries=deliveries,
-        trace=trace,
-        at=at,
-    )
+    wraps = _wraps(prepared.organisation, prepared.id, prepared.key, deliveries)
+    return await _lay_in(tx, prepared.organisation, prepared.id, prepared.size, wraps, trace=trace, at=at)
 
 
 async def lay_in_stored(
@@ -109,11 +101,37 @@ async def lay_in_stored(
     trace: TraceId | None,
     at: datetime,
 ) -> list[Laid]:
-    """As `lay_in`, for an object that is stored already: what a release from quarantine does."""
+    """As `lay_in`, for an object that is stored already: what a release from quarantine does.
+
+    A mailbox may hold the object by now, copied there by a colleague who got it at once.
+    """
+    wraps = _wraps(organisation, object_id, key, deliveries)
+    laid = await _lay_in(tx, organisation, object_id, size, wraps, trace=trace, at=at)
+    for to, wrapped in wraps:
+        await repo.insert_object_keys(tx, to.mailbox, organisation, [(object_id, wrapped)])
+    return laid
+
+
+def _wraps(
+    organisation: OrganisationId, object_id: ObjectId, key: bytes, deliveries: Sequence[Delivery]
+) -> list[tuple[Delivery, bytes]]:
     ordered = sorted(deliveries, key=lambda delivery: delivery.mailbox)
     intakes = [(to.intake_public, object_key_aad(organisation, to.mailbox, object_id)) for to in ordered]
+    return list(zip(ordered, vault.seal_to_each(intakes, key), strict=True))
+
+
+async def _lay_in(
+    tx: Transaction,
+    organisation: OrganisationId,
+    object_id: ObjectId,
+    size: int,
+    wraps: Sequence[tuple[Delivery, bytes]],
+    *,
+    trace: TraceId | None,
+    at: datetime,
+) -> list[Laid]:
     laid = []
-    for to, wrapped in zip(ordered, vault.seal_to_each(intakes, key), strict=True):
+    for to, wrapped in wraps:
         where = await repo.lay_in(
             tx,
             mailbox=to.mailbox,

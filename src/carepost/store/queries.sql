@@ -80,9 +80,11 @@ WITH slot AS (
      ), wrapped AS (
        INSERT INTO keystore.object_key (mailbox_id, object_id, organisation_id, wrapped)
        SELECT %(mailbox)s, %(object)s, %(organisation)s, %(wrapped)s FROM slot
+           ON CONFLICT DO NOTHING
      ), tail AS (
        INSERT INTO search_tail (mailbox_id, object_id, organisation_id)
        SELECT %(mailbox)s, %(object)s, %(organisation)s FROM slot
+           ON CONFLICT DO NOTHING
      ), laid AS (
        INSERT INTO message (mailbox_id, folder_id, uid, organisation_id, object_id, size, internal_date, trace)
        SELECT %(mailbox)s, slot.id, slot.uid, %(organisation)s, %(object)s, %(size)s, %(at)s, %(trace)s::text FROM slot
@@ -189,11 +191,17 @@ SELECT m.uid, m.object_id, o.sealed, o.digest, k.wrapped
  WHERE m.mailbox_id = %(mailbox)s AND m.folder_id = %(folder)s AND m.uid = ANY(%(uids)s);
 
 -- keep_wraps --
--- Replace keys in their arrival form by the form that is quick to open.
+-- Replace keys in their arrival form by the form that is quick to open; those that somebody has in hand can wait.
+WITH free AS (
+       SELECT mailbox_id, object_id
+         FROM keystore.object_key
+        WHERE mailbox_id = %(mailbox)s AND object_id = ANY(%(objects)s::bytea[])
+          FOR UPDATE SKIP LOCKED
+     )
 UPDATE keystore.object_key AS k
    SET wrapped = fresh.wrapped
-  FROM unnest(%(objects)s::bytea[], %(wraps)s::bytea[]) AS fresh (object_id, wrapped)
- WHERE k.mailbox_id = %(mailbox)s AND k.object_id = fresh.object_id;
+  FROM free JOIN unnest(%(objects)s::bytea[], %(wraps)s::bytea[]) AS fresh (object_id, wrapped) USING (object_id)
+ WHERE k.mailbox_id = free.mailbox_id AND k.object_id = free.object_id;
 
 -- page --
 -- One page of a folder, newest first, beginning after the last line of the page before.
@@ -264,8 +272,18 @@ SELECT gone.uid, gone.object_id, gone.size, states.flags
   FROM gone JOIN states USING (uid)
  ORDER BY gone.uid;
 
+-- hold_keys --
+-- Take some mailboxes' keys of some objects: until we commit nobody else destroys them, nor copies what they open.
+-- Whoever gives a mailbox another copy, or takes one away, has folders first and then these, in this order.
+SELECT mailbox_id, object_id, wrapped
+  FROM keystore.object_key
+ WHERE mailbox_id = ANY(%(mailboxes)s) AND object_id = ANY(%(objects)s)
+ ORDER BY mailbox_id, object_id
+   FOR UPDATE;
+
 -- shred --
 -- Destroy a mailbox's keys of objects that it no longer holds in any folder: from here they cannot be read by it.
+-- The keys are held by the caller, in a statement before: only so does this one see every copy made meanwhile.
 WITH forgotten AS (
        DELETE FROM keystore.object_key AS k
         WHERE k.mailbox_id = %(mailbox)s AND k.object_id = ANY(%(objects)s)
@@ -285,8 +303,14 @@ DELETE FROM object AS o
    AND NOT EXISTS (SELECT 1 FROM keystore.object_key AS k WHERE k.object_id = o.id)
    AND NOT EXISTS (SELECT 1 FROM held_message AS h WHERE h.organisation_id = o.organisation_id AND h.object_id = o.id);
 
+-- objects_of --
+-- What some messages of a folder are.
+SELECT DISTINCT object_id
+  FROM message
+ WHERE mailbox_id = %(mailbox)s AND folder_id = %(folder)s AND uid = ANY(%(uids)s);
+
 -- copy_messages --
--- Lay copies of some messages into a locked folder of a mailbox, in the order of their UIDs.
+-- Lay copies of some messages into a locked folder of a mailbox, in the order of their UIDs: those whose keys we hold.
 WITH source AS (
        SELECT m.uid, m.object_id, m.size, m.internal_date, m.trace, s.flags, s.keywords,
               row_number() OVER (ORDER BY m.uid) - 1 AS place
@@ -294,6 +318,7 @@ WITH source AS (
          JOIN message_state AS s
            ON s.mailbox_id = m.mailbox_id AND s.folder_id = m.folder_id AND s.uid = m.uid
         WHERE m.mailbox_id = %(mailbox)s AND m.folder_id = %(folder)s AND m.uid = ANY(%(uids)s)
+          AND m.object_id = ANY(%(objects)s)
      ), laid AS (
        INSERT INTO message (mailbox_id, folder_id, uid, organisation_id, object_id, size, internal_date, trace)
        SELECT %(to_mailbox)s, %(to_folder)s, %(first_uid)s + place, %(organisation)s, object_id, size, internal_date, trace
@@ -307,18 +332,14 @@ SELECT uid, %(first_uid)s + place AS new_uid, object_id, size, flags
   FROM source
  ORDER BY uid;
 
--- object_keys_of --
--- A mailbox's keys of some objects.
-SELECT object_id, wrapped
-  FROM keystore.object_key
- WHERE mailbox_id = %(mailbox)s AND object_id = ANY(%(objects)s);
-
 -- insert_object_keys --
--- Give a mailbox keys of objects; those it has stay.
+-- Give a mailbox keys of objects. One that it has is written again, not passed over: so it is held until we commit,
+-- and one that is being destroyed at this moment comes back.
 INSERT INTO keystore.object_key (mailbox_id, object_id, organisation_id, wrapped)
 SELECT %(mailbox)s, fresh.object_id, %(organisation)s, fresh.wrapped
   FROM unnest(%(objects)s::bytea[], %(wraps)s::bytea[]) AS fresh (object_id, wrapped)
-ON CONFLICT DO NOTHING;
+ ORDER BY fresh.object_id
+    ON CONFLICT (mailbox_id, object_id) DO UPDATE SET wrapped = excluded.wrapped;
 
 -- insert_search_tail --
 -- Note objects of a mailbox that its search index does not know yet.

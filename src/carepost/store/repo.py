@@ -110,9 +110,12 @@ async def rewrap_mailbox_key(tx: Transaction, mailbox: MailboxId, *, version: in
     await tx.run(SQL["rewrap_mailbox_key"], {"mailbox": mailbox, "version": version, "wrapped": wrapped})
 
 
-async def object_keys_of(tx: Transaction, mailbox: MailboxId, objects: Sequence[ObjectId]) -> dict[ObjectId, bytes]:
-    rows = await tx.tuples(SQL["object_keys_of"], {"mailbox": mailbox, "objects": list(objects)})
-    return {ObjectId(object_id): wrapped for object_id, wrapped in rows}
+async def hold_keys(
+    tx: Transaction, mailboxes: Sequence[MailboxId], objects: Sequence[ObjectId]
+) -> dict[tuple[MailboxId, ObjectId], bytes]:
+    """Wrapped keys by mailbox and object, held until the transaction ends. Folders are locked before."""
+    rows = await tx.tuples(SQL["hold_keys"], {"mailboxes": list(mailboxes), "objects": list(objects)})
+    return {(MailboxId(mailbox), ObjectId(object_id)): wrapped for mailbox, object_id, wrapped in rows}
 
 
 async def insert_object_keys(
@@ -282,11 +285,17 @@ async def remove_messages(tx: Transaction, **columns: object) -> list[tuple[Uid,
 
 
 async def shred(tx: Transaction, mailbox: MailboxId, objects: Sequence[ObjectId]) -> None:
+    await hold_keys(tx, [mailbox], objects)
     await tx.run(SQL["shred"], {"mailbox": mailbox, "objects": list(objects)})
 
 
 async def purge_objects(tx: Transaction, organisation: OrganisationId, *, before: datetime) -> int:
     return await tx.run(SQL["purge_objects"], {"organisation": organisation, "before": before})
+
+
+async def objects_of(tx: Transaction, mailbox: MailboxId, folder_id: FolderId, uids: Uids) -> list[ObjectId]:
+    rows = await tx.tuples(SQL["objects_of"], {"mailbox": mailbox, "folder": folder_id, "uids": list(uids)})
+    return [ObjectId(row[0]) for row in rows]
 
 
 async def copy_messages(tx: Transaction, **columns: object) -> list[tuple[Uid, Uid, ObjectId, int, int]]:
