@@ -160,6 +160,8 @@ class RunningService:
         log = self.log.open("ab")
         command = [*before, CAREPOST, "serve", "--config", str(self.config), *options]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CAREPOST")}
+        (self.home / "tmp").mkdir(exist_ok=True)
+        environment["TMPDIR"] = str(self.home / "tmp")
         with log:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True
