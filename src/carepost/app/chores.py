@@ -20,6 +20,7 @@ log = get_logger("chores")
 
 CHORES = Actor.job("chores")
 EVERY_SECONDS = 60.0
+FIRST_AFTER_SECONDS = 5.0  # what was left undone by the last run need not wait for a minute
 # A body is stored before its keys are given: one without a key is left for a day before it counts as given up.
 PURGE_AFTER = timedelta(days=1)
 
@@ -32,9 +33,10 @@ class Chores:
 
     async def run(self) -> None:
         """Every minute, until cancelled."""
+        await asyncio.sleep(FIRST_AFTER_SECONDS)
         while True:
-            await asyncio.sleep(EVERY_SECONDS)
             await self.turn()
+            await asyncio.sleep(EVERY_SECONDS)
 
     async def sign(self) -> None:
         """Sign checkpoints of the record, until cancelled."""

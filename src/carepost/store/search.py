@@ -26,6 +26,7 @@ from carepost.store.search_index import ATTACHMENT_MARK, Document, Term
 FOLD_AT = 200  # new messages that are looked through one by one before they become a segment: about 20 ms
 FOLD_MAX = 5_000  # messages one fold takes: bounds the memory of building (about 60 MB of text)
 MERGE_AT = 8  # segments of one tier before they become one of the next
+SEGMENT_MAX = 20_000  # messages of a segment: more are not merged, for the memory of building one (about 100 MB)
 CACHE_OCTETS = 96 << 20  # of opened images a process remembers, the least recently used go first
 FOUND_MAX = 100_000
 
@@ -133,11 +134,11 @@ class MailSearch:
             return 0
         merging = _tier_to_merge(numbers, len(fresh))
         merged = await self._members(mailbox, held, merging)
-        documents = [_document(mailbox, held, row) for row in fresh]
+        documents = await asyncio.to_thread(_documents, mailbox, held, fresh)
         for start in range(0, len(merged), FOLD_MAX):
             async with self.db.transaction(mailbox.organisation) as tx:
                 again = await repo.indexed_again(tx, mailbox.id, merged[start : start + FOLD_MAX])
-            documents += [_document(mailbox, held, row) for row in again]
+            documents += await asyncio.to_thread(_documents, mailbox, held, again)
         number = max((number for number, _ in numbers), default=0) + 1
         image = await asyncio.to_thread(search_index.build, documents)
         sealed = await asyncio.to_thread(vault.seal_object, _segment_key(held), _segment_aad(mailbox, number), image)
@@ -172,14 +173,22 @@ class MailSearch:
 
 def _tier_to_merge(segments: Sequence[tuple[int, int]], fresh: int) -> list[int]:
     """Segments about as small as the one being made, when there are enough of them; and what they grow into."""
-    chosen: list[int] = []
+    chosen: dict[int, int] = {}
     size = fresh
     while True:
-        alike = [number for number, count in segments if number not in chosen and count <= size * MERGE_AT]
+        alike: dict[int, int] = {}
+        for number, count in sorted(segments, key=lambda segment: segment[1]):
+            fits = size + sum(alike.values()) + count <= SEGMENT_MAX
+            if number not in chosen and count <= size * MERGE_AT and fits:
+                alike[number] = count
         if len(alike) < MERGE_AT:
-            return chosen
-        chosen += alike
-        size = sum(count for number, count in segments if number in chosen) + fresh
+            return list(chosen)
+        chosen |= alike
+        size = sum(chosen.values()) + fresh
+
+
+def _documents(mailbox: MailboxLike, held: MailboxKeys, rows: Sequence[repo.Indexable]) -> list[Document]:
+    return [_document(mailbox, held, row) for row in rows]
 
 
 def _document(mailbox: MailboxLike, held: MailboxKeys, row: repo.Indexable) -> Document:

@@ -12,8 +12,9 @@ from carepost.base.ids import FolderId
 from carepost.infra.db import Database
 from carepost.infra.vault import DoesNotOpen
 from carepost.store.model import Flag, MailboxRef, SpecialUse
-from carepost.store.search import Query
+from carepost.store.search import SEGMENT_MAX, Query, _tier_to_merge
 from carepost.store.search_index import Field, Term
+from carepost.store.upkeep import Upkeep
 
 
 async def test_a_delivered_message_is_read_byte_for_byte(world: StoreWorld) -> None:
@@ -339,3 +340,31 @@ async def test_keys_rotate_while_mail_stays_readable(world: StoreWorld) -> None:
             "SELECT version, root_version, retired_at IS NULL FROM keystore.organisation_key ORDER BY version"
         )
     assert rows == [(1, 2, False), (2, 2, True)]
+
+
+async def test_upkeep_folds_what_has_piled_up_and_removes_bodies_without_a_key(
+    world: StoreWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carepost.store.upkeep.FOLD_AT", 3)
+    organisation = await world.organisation()
+    one, two = await world.mailbox(organisation), await world.mailbox(organisation)
+    upkeep = Upkeep(db=world.db, search=world.search, clock=world.clock)
+    for _ in range(5):
+        await world.deliver(world.letter(), one)
+    await world.deliver(world.letter(), two)
+    assert await upkeep.fold_indexes(organisation) == 5  # two has nothing worth folding yet
+    assert await upkeep.fold_indexes(organisation) == 0
+    await world.filing.expunge(world.actor, one, await world.inbox(one), [1, 2])
+    assert await upkeep.purge_bodies(organisation, older_than=timedelta(days=1)) == 0  # too young
+    world.clock.advance(timedelta(days=2))
+    assert await upkeep.purge_bodies(organisation, older_than=timedelta(days=1)) == 2
+    assert await world.messages.body(one, await world.inbox(one), 3) is not None
+
+
+def test_segments_grow_in_tiers_and_never_too_large() -> None:
+    assert _tier_to_merge([(n, 200) for n in range(1, 8)], 200) == []
+    assert _tier_to_merge([(n, 200) for n in range(1, 9)], 200) == list(range(1, 9))
+    large = [(n, SEGMENT_MAX) for n in range(1, 20)]
+    assert _tier_to_merge(large, 5000) == []
+    mixed = [*large, *[(100 + n, 200) for n in range(8)]]
+    assert _tier_to_merge(mixed, 200) == [100 + n for n in range(8)]
