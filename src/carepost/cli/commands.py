@@ -3,20 +3,25 @@
 import sys
 from collections.abc import Callable, Sequence
 
-import click
 import typer
 
 from carepost.base.errors import MailError
 from carepost.cli import common
 
-app = typer.Typer(
-    name="carepost",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    help="Secure email for health and care: run it, look after it, and find out what happened.",
-)
+
+def tree() -> typer.Typer:
+    """The whole command, every noun on it."""
+    app = typer.Typer(
+        name="carepost",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        help="Secure email for health and care: run it, look after it, and find out what happened.",
+    )
+    for add_to in _nouns():
+        add_to(app)
+    return app
 
 
 def _nouns() -> Sequence[Callable[[typer.Typer], None]]:
@@ -33,19 +38,14 @@ def _nouns() -> Sequence[Callable[[typer.Typer], None]]:
 
 
 def run() -> None:
-    """Run the command in sys.argv. Errors we expected are told in words; others are ours and show their trace."""
-    for add_to in _nouns():
-        add_to(app)
+    """Run the command in sys.argv. Errors we expected are told in words; others are ours and show their trace.
+
+    What was typed wrongly is told by typer itself, which exits with 2.
+    """
     try:
-        app(standalone_mode=False)
+        tree()()
     except MailError as error:
         common.complain(error)
-    except click.exceptions.NoArgsIsHelpError as error:
-        sys.stdout.write(error.format_message() + "\n")
-        raise SystemExit(2) from None
-    except click.ClickException as error:
-        error.show()
-        raise SystemExit(error.exit_code) from None
-    except (KeyboardInterrupt, click.Abort):
+    except KeyboardInterrupt:
         sys.stderr.write("Stopped.\n")
         raise SystemExit(130) from None

@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Writes docs/reference (settings, policy cards, commands, audit events), from what the program itself says, and the list of
+decisions in docs/adr.
+
+    .venv/bin/python tools/make_reference.py            write
+    .venv/bin/python tools/make_reference.py --check    say which pages are not what they would be; exit code 1 then
+
+tests/guard/test_documents.py runs the check.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from carepost.audit import events_mail  # noqa: F401 - its events are found below
+from carepost.audit.events import Event
+from carepost.cli.commands import tree
+from carepost.gateway.deck import shipped_inbound
+from carepost.infra.settings import describe
+from carepost.policy.english import sentence
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+MADE = "<!-- Made by tools/make_reference.py: change the program, not this page. -->"
+
+
+def settings() -> str:
+    return f"""# Settings
+
+{MADE}
+
+Every setting with its default, as `carepost config show --defaults` prints it. A settings file needs only what differs. A name that nobody knows is refused, and so is a value of the wrong kind.
+From the environment: `CAREPOST__SECTION__KEY`, with TOML values.
+
+```toml
+{describe().rstrip()}
+```
+"""
+
+
+def cards() -> str:
+    lines = ["# Policy cards", "", MADE, ""]
+    lines += [
+        "What happens to mail that comes in: the first card that applies settles it. A card that cannot be judged, because a fact"
+    ]
+    lines += [
+        "is not known, holds the message. When none applies, it is delivered. How to change one: [README](../../src/carepost/policies/README.md).",
+        "",
+    ]
+    for card in shipped_inbound().cards:
+        lines += [f"## {card.order}. {card.title}", "", f"{sentence(card)}", "", " ".join(card.because.split()), ""]
+        lines += [
+            f"*{card.owner}, to be looked at again by {card.review_by}. `{card.name}`, version {card.version}.*",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def commands() -> str:
+    lines = ["# Commands", "", MADE, ""]
+    lines += [
+        "`carepost COMMAND --help` says the same. `--config FILE` or `CAREPOST_CONFIG` names the settings file; without either it is",
+        "/etc/carepost/carepost.toml, if that is there.",
+        "",
+    ]
+    for name, command in _commands(typer.main.get_command(tree()), "carepost"):
+        lines += [f"## {name}", "", f"{(command.help or '').strip()}", ""]
+        listed = [f"- {line}" for line in _parameters(command)]
+        lines += [*listed, ""] if listed else []
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def audit_events() -> str:
+    lines = [
+        "# Audit events",
+        "",
+        MADE,
+        "",
+        "What can be recorded, and the details each keeps. None of them has a place for content.",
+        "",
+        "| event | details |",
+        "| --- | --- |",
+    ]
+    for kind in sorted(_events(Event), key=lambda kind: kind.name.value):
+        details = ", ".join(f"`{field.name}`" for field in fields(kind))
+        lines.append(f"| `{kind.name.value}` | {details or '—'} |")
+    return "\n".join(lines) + "\n"
+
+
+def decisions() -> str:
+    lines = ["# Decisions", "", MADE, ""]
+    lines += [
+        "What was decided, why, and how we know that it is followed. A decision is overturned by a later one that says so, with a"
+    ]
+    lines += ["measurement or a reason; the old one stays and points to it.", "", "| | |", "| --- | --- |"]
+    for path in sorted((DOCS / "adr").glob("ADR-*.md")):
+        title = path.read_text("utf-8").splitlines()[0].lstrip("# ").removeprefix(path.name[:8]).lstrip(": ")
+        lines.append(f"| [{path.name[:8]}]({path.name}) | {title} |")
+    return "\n".join(lines) + "\n"
+
+
+def _events(kind: type[Event]) -> Iterator[type[Event]]:
+    seen = set()
+    for child in kind.__subclasses__():
+        # A slotted dataclass is made twice; the registry of subclasses knows both.
+        if child.__qualname__ not in seen and "__dataclass_fields__" in child.__dict__:
+            seen.add(child.__qualname__)
+            yield child
+            yield from _events(child)
+
+
+def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Every command with its whole name. (Any: typer brings its own copy of click, whose classes are not public.)"""
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield name, command
+        return
+    for child in sorted(children):
+        yield from _commands(children[child], f"{name} {child}")
+
+
+def _parameters(command: Any) -> Iterator[str]:
+    for parameter in command.params:
+        if parameter.name in {"help", "config"}:
+            continue
+        says = (getattr(parameter, "help", None) or "").strip()
+        if parameter.param_type_name == "option":
+            yield f"`{' '.join(parameter.opts)}`: {says}"
+        else:
+            yield f"`{(parameter.metavar or parameter.name or '').upper()}`: {says}".rstrip(": ")
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/settings.md": settings,
+    "reference/cards.md": cards,
+    "reference/commands.md": commands,
+    "reference/audit-events.md": audit_events,
+    "adr/README.md": decisions,
+}
+
+
+def stale() -> list[str]:
+    """The pages that are not what they would be if they were made now."""
+    return [f"docs/{name}" for name, make in PAGES.items() if _read(DOCS / name) != make()]
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text("utf-8") if path.exists() else None
+
+
+def main() -> int:
+    if "--check" in sys.argv[1:]:
+        found = stale()
+        for name in found:
+            sys.stderr.write(f"{name} is out of date: run tools/make_reference.py\n")
+        return 1 if found else 0
+    for name, make in PAGES.items():
+        (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
+        (DOCS / name).write_text(make(), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
