@@ -13,11 +13,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_address
 
 from carepost.base.errors import TryLater
 
 _CHUNK = 131_072
 _ANSWER_MAX = 4_096
+_NO_MORE = struct.pack(">I", 0)
 
 
 class ScannerUnavailable(TryLater):
@@ -94,8 +96,7 @@ class Clamd:
             family, where = socket.AF_UNIX, self.address
         else:
             host, _, port = self.address.rpartition(":")
-            found = await loop.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_STREAM)
-            family, where = found[0][0], found[0][4]  # type: ignore[assignment]
+            family, where = await _place(host.strip("[]"), int(port))  # type: ignore[assignment]
         wire = socket.socket(family, socket.SOCK_STREAM)
         try:
             wire.setblocking(False)
@@ -106,14 +107,29 @@ class Clamd:
         return wire
 
 
+async def _place(host: str, port: int) -> tuple[socket.AddressFamily, tuple[object, ...]]:
+    """Where that is. Asking for the name of what is no name would cost a thread for each message."""
+    try:
+        numeric = ip_address(host)
+    except ValueError:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return found[0][0], found[0][4]
+    return (socket.AF_INET if numeric.version == 4 else socket.AF_INET6), (host, port)
+
+
 async def _stream(wire: socket.socket, data: bytes) -> None:
+    """Command, chunks and end; with few octets, in one write."""
     loop = asyncio.get_running_loop()
-    await loop.sock_sendall(wire, b"zINSTREAM\0")
-    view = memoryview(data)
+    before, view = b"zINSTREAM\0", memoryview(data)
     for start in range(0, len(view), _CHUNK):
         piece = view[start : start + _CHUNK]
-        await loop.sock_sendall(wire, struct.pack(">I", len(piece)) + piece)
-    await loop.sock_sendall(wire, struct.pack(">I", 0))
+        chunk = b"".join((before, struct.pack(">I", len(piece)), piece))
+        if start + _CHUNK >= len(view):
+            chunk += _NO_MORE
+        await loop.sock_sendall(wire, chunk)
+        before = b""
+    if not data:
+        await loop.sock_sendall(wire, before + _NO_MORE)
 
 
 async def _answer(wire: socket.socket) -> str:
