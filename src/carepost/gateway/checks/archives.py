@@ -8,10 +8,10 @@ from functools import partial
 from time import monotonic
 
 from carepost.gateway.checks.reports import as_findings, is_file
-from carepost.gateway.contents import Content
+from carepost.gateway.contents import By, Content
 from carepost.gateway.examine import aside
 from carepost.gateway.files.inspect import Inspector, Report, holds_files, is_message
-from carepost.gateway.files.kinds import kind_of
+from carepost.gateway.files.kinds import Kind, kind_of
 from carepost.gateway.files.names import BlockPolicy
 from carepost.gateway.files.unpack import UnpackLimits
 from carepost.gateway.model import Check, Examination, Finding
@@ -34,9 +34,11 @@ def archives(policy: BlockPolicy, limits: UnpackLimits, is_malware: Callable[[by
 
 
 def _is_worth_opening(file: Content) -> bool:
-    """Packed files; and whole messages wherever they stand, because readers open those too."""
+    """Packed files and messages, and parts that were packed without their header. A letter quoted in text is text."""
     kind = kind_of(file.data)
-    return is_message(kind, file.data) or (holds_files(kind, file.data) and is_file(file))
+    if kind is Kind.TEXT:
+        return is_message(kind, file.data)
+    return holds_files(kind, file.data) and (is_file(file) or (kind is Kind.MESSAGE and file.by is not By.US))
 
 
 def _depths(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from carepost.gateway.contents import read_contents
+from carepost.gateway.contents import By, read_contents
 from carepost.gateway.files import documents, names
 from carepost.gateway.files.kinds import PACKED, PROGRAMS, Kind, ends_like_zip, kind_of, reads_like_script
 from carepost.gateway.files.names import BlockPolicy
@@ -121,7 +121,8 @@ class Inspector:
             for content in read_contents(parse(_with_header(kind, data))).files:
                 self.budget.entry()
                 self.budget.spend(out=len(content.data))
-                yield Entry(content.names[0] if content.names else "", content.data, whole=True)
+                name = content.names[0] if content.names else ""
+                yield Entry(name, content.data, whole=True, is_body=not content.is_attachment and content.by is By.US)
         elif kind not in PACKED and ends_like_zip(data):
             yield from unpack(Kind.ZIP, data, self.budget, _wants_all)
 
@@ -138,7 +139,7 @@ class Inspector:
             yield Report(shown, way, kind, seen)
         if holder is Kind.ZIP and entry.name.upper() == "META-INF/MANIFEST.MF":
             yield Report(way[-1], way[:-1], holder, Seen(Trait.PROGRAM, "is a Java program"))
-        if not holds_files(kind, entry.data):
+        if not holds_files(kind, entry.data) or (entry.is_body and kind is Kind.MESSAGE):
             return
         if len(way) >= self.limits.depth:
             yield Report(shown, way, kind, Seen(Trait.UNREADABLE, "lies deeper in archives than we look"))

@@ -42,11 +42,15 @@ class PackedTooTightly(Exception):
 
 
 class Entry(NamedTuple):
-    """`data` is the whole file, or its first 64 KiB when `whole` is False; None when it is locked."""
+    """`data` is the whole file, or its first 64 KiB when `whole` is False; None when it is locked.
+
+    `is_body` marks the text of a message: to be read, not opened, so a letter quoted in it is no file.
+    """
 
     name: str
     data: bytes | None
     whole: bool
+    is_body: bool = False
 
 
 @dataclass(slots=True)
