@@ -34,7 +34,8 @@ _LOOP_CARD = "went-round"
 class InboundLimits:
     """How much may be going on at once, and for how long."""
 
-    at_once: int = 16  # a message of the largest size is held in memory about four times while it is examined
+    # Most of them wait for somebody's name server. Memory is bounded before, where messages are read from the spool.
+    at_once: int = 64
     # From the last byte to our answer. Senders wait ten minutes (RFC 5321 §4.5.3.2.6), proxies between often only two.
     total_seconds: float = 100.0
     examine: ExamineLimits = field(default_factory=ExamineLimits)

@@ -12,6 +12,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 from ipaddress import ip_address
 
@@ -141,6 +142,15 @@ async def _answer(wire: socket.socket) -> str:
             raise ConnectionError("no whole answer")
         answer += piece
     return answer[:-1].decode("utf-8", "replace").strip()
+
+
+def signatures_at(version: str) -> datetime | None:
+    """How new the signatures are, from clamd's answer to VERSION; None when it does not say (R132)."""
+    _, _, when = version.rpartition("/")
+    try:
+        return datetime.strptime(when.strip(), "%a %b %d %H:%M:%S %Y").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _understood(answer: str) -> ScanAnswer:

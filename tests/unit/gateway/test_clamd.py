@@ -4,11 +4,12 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from carepost.infra.clamd import Clamd, ClamdLimits, ScanAnswer, ScannerUnavailable, ScanStatus
+from carepost.infra.clamd import Clamd, ClamdLimits, ScanAnswer, ScannerUnavailable, ScanStatus, signatures_at
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 LIMITS = ClamdLimits(connect_seconds=0.5, scan_seconds=0.5)
@@ -146,4 +147,7 @@ async def test_the_version_tells_how_old_the_signatures_are() -> None:
         writer.close()
 
     async with playing(handler) as clamd:
-        assert (await clamd.version()).startswith("ClamAV 1.0.9/27500")
+        version = await clamd.version()
+    assert version.startswith("ClamAV 1.0.9/27500")
+    assert signatures_at(version) == datetime(2026, 11, 22, 8, 11, 2, tzinfo=UTC)
+    assert signatures_at("ClamAV 1.0.9") is None

@@ -5,7 +5,7 @@ from tests.fakes.gateway import NOW, checks, examination, judged, letter
 from tests.fakes.signing_keys import rsa_key
 
 from carepost.base.address import Domain
-from carepost.gateway.checks.authentication import ForwarderPolicy
+from carepost.gateway.checks.authentication import AuthenticationPolicy
 from carepost.gateway.checks.everything import CheckPolicy
 from carepost.mailauth.arc import seal_arc
 from carepost.mailauth.arc_sets import Cv
@@ -55,7 +55,7 @@ def sealed(results: bytes, *, by: str = "list.example") -> bytes:
     ids=["vouched for", "not on our list", "was not proved there either", "changed since", "seal broken", "no seal"],
 )
 async def test_only_a_trusted_forwarder_s_whole_chain_counts(raw: bytes, trusted: set[str], card: str) -> None:
-    policy = CheckPolicy(forwarders=ForwarderPolicy(trusted_sealers=frozenset(trusted)))
+    policy = CheckPolicy(authentication=AuthenticationPolicy(trusted_sealers=frozenset(trusted)))
     among = checks(resolver=WORLD, policy=policy)
     ruling, found = await judged(examination(raw, sender="list@list.example", client="192.0.2.77"), among=among)
     assert ruling.gravest.decision.card == card, [finding.says for finding in found]

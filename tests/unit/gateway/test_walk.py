@@ -1,16 +1,20 @@
 """Examine and decide, whole: what a message is and what happens to it."""
 
+import asyncio
 import base64
 
 import pytest
 from tests.fakes.gateway import FakeScanner, checks, codes, examination, judged, letter, recipient, with_files
 
+from carepost.gateway.checks.authentication import AuthenticationPolicy
+from carepost.gateway.checks.everything import CheckPolicy
 from carepost.gateway.checks.malware import EICAR
 from carepost.gateway.decide import plain_facts, rule
 from carepost.gateway.examine import ExamineLimits, examine
 from carepost.gateway.facts import must_wait, shared_facts
 from carepost.gateway.model import Check, Examination, Finding, Via
 from carepost.infra.clamd import ScannerUnavailable
+from carepost.mailauth.resolver import Answer, FakeResolver
 from carepost.policy.actions import Action
 from carepost.policy.card import read_deck
 from carepost.policy.inbound import INBOUND
@@ -66,6 +70,19 @@ async def test_what_a_domain_asks_for_is_done(domain: str, action: Action, card:
 
 async def test_a_silent_name_server_makes_the_sender_try_later() -> None:
     _, found = await judged(examination(letter(author="a@slow.example"), sender="a@slow.example"))
+    waiting = must_wait(found)
+    assert waiting is not None
+    assert waiting.code == "authentication-unavailable"
+
+
+async def test_a_name_server_that_never_answers_makes_the_sender_try_later() -> None:
+    class Silent(FakeResolver):
+        async def txt(self, name: str) -> Answer[bytes]:
+            await asyncio.sleep(60)
+            raise AssertionError
+
+    policy = CheckPolicy(authentication=AuthenticationPolicy(seconds=0.01))
+    _, found = await judged(examination(letter()), among=checks(resolver=Silent(), policy=policy))
     waiting = must_wait(found)
     assert waiting is not None
     assert waiting.code == "authentication-unavailable"
@@ -142,8 +159,6 @@ async def test_a_failed_authentication_holds_too() -> None:
 
 
 async def test_a_check_that_takes_too_long_is_one_that_failed() -> None:
-    import asyncio
-
     async def dawdles(_: Examination) -> list[Finding]:
         await asyncio.sleep(60)
         return []

@@ -34,10 +34,11 @@ _ASKS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ForwarderPolicy:
-    """Whose ARC seals are believed: mailing lists and forwarders that this service has chosen. Empty: nobody's."""
-
+class AuthenticationPolicy:
+    # Whose ARC seals are believed: domains of mailing lists and forwarders that this service has chosen.
     trusted_sealers: frozenset[str] = frozenset()
+    # RFC 7208 §4.6.4 asks for at least 20. A stranger's slow name server must not keep a place in the walk for longer.
+    seconds: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +49,27 @@ class _Results:
     arc: ArcResult
 
 
-def authentication(resolver: Resolver, forwarders: ForwarderPolicy | None = None) -> Check:
-    forwarders = forwarders or ForwarderPolicy()
+def authentication(resolver: Resolver, policy: AuthenticationPolicy | None = None) -> Check:
+    policy = policy or AuthenticationPolicy()
 
     async def look(examination: Examination) -> list[Finding]:
         via = examination.connection.via
         if via is not Via.SMTP:
             says = "Who sent the message was not checked: " + _WHY_NOT[via]
             return [_finding("authentication-not-checked", 0, says, {"dmarc": Dmarc.NOT_CHECKED})]
-        results = await _ask(resolver, examination)
-        if _must_ask_again(results):
-            says = "Who sent the message could not be looked up in the domain name system."
-            return [_finding("authentication-unavailable", 3, says, {})]
-        return [_summary(results, examination, forwarders)]
+        try:
+            async with asyncio.timeout(policy.seconds):
+                results = await _ask(resolver, examination)
+        except TimeoutError:
+            return [_unanswered()]
+        return [_unanswered() if _must_ask_again(results) else _summary(results, examination, policy)]
 
     return Check(NAME, look)
+
+
+def _unanswered() -> Finding:
+    says = "Who sent the message could not be looked up in the domain name system."
+    return _finding("authentication-unavailable", 3, says, {})
 
 
 _WHY_NOT = {
@@ -112,10 +119,10 @@ def _must_ask_again(results: _Results) -> bool:
     return any(domain.lower() == author for domain in unanswered)
 
 
-def _summary(results: _Results, examination: Examination, forwarders: ForwarderPolicy) -> Finding:
+def _summary(results: _Results, examination: Examination, policy: AuthenticationPolicy) -> Finding:
     dmarc = results.dmarc
     proved = bool(dmarc.aligned_by) and not dmarc.author_unclear
-    sealer = _trusted_sealer(results.arc, forwarders)
+    sealer = _trusted_sealer(results.arc, policy)
     value = results_value(
         examination.connection.local_name, spf=results.spf, dkim=results.dkim, dmarc=dmarc, arc=results.arc
     )
@@ -138,14 +145,14 @@ _DMARC = {
 }
 
 
-def _trusted_sealer(arc: ArcResult, forwarders: ForwarderPolicy) -> str | None:
+def _trusted_sealer(arc: ArcResult, policy: AuthenticationPolicy) -> str | None:
     """The last sealer, if the chain is genuine, we trust it, and it wrote down that the sender was proved to it."""
     if arc.status is not ArcStatus.PASS or not arc.sets:
         return None
     last = arc.sets[-1]
     seen = _METHOD.findall(last.results.partition(b";")[2].lower())
     proved = dict(seen).get(b"dmarc") == b"pass" or (b"arc", b"pass") in seen
-    return last.domain.lower() if proved and last.domain.lower() in forwarders.trusted_sealers else None
+    return last.domain.lower() if proved and last.domain.lower() in policy.trusted_sealers else None
 
 
 _METHOD = re.compile(rb";?\s*\b(dmarc|arc)\s*=\s*([a-z]+)")

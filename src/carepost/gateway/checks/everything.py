@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from carepost.gateway.checks.archives import archives
 from carepost.gateway.checks.attachments import attachments
-from carepost.gateway.checks.authentication import ForwarderPolicy, authentication
+from carepost.gateway.checks.authentication import AuthenticationPolicy, authentication
 from carepost.gateway.checks.content import Thresholds, content
 from carepost.gateway.checks.identity import identity
 from carepost.gateway.checks.malware import Floor, Scanner, malware
@@ -25,7 +25,7 @@ class CheckPolicy:
     structure: StructureLimits = field(default_factory=StructureLimits)
     blocked: BlockPolicy = field(default_factory=BlockPolicy)
     unpack: UnpackLimits = field(default_factory=UnpackLimits)
-    forwarders: ForwarderPolicy = field(default_factory=ForwarderPolicy)
+    authentication: AuthenticationPolicy = field(default_factory=AuthenticationPolicy)
     floor: Floor = field(default_factory=Floor)
     thresholds: Thresholds = field(default_factory=Thresholds)
 
@@ -43,7 +43,7 @@ def inbound_checks(
     return (
         structure(policy.structure),
         register(known),
-        authentication(resolver, policy.forwarders),
+        authentication(resolver, policy.authentication),
         identity(known, colleagues),
         malware(policy.floor, scanner),
         attachments(policy.blocked),
