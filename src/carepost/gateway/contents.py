@@ -19,7 +19,7 @@ from carepost.message.charsets import decode
 from carepost.message.defects import Defect
 from carepost.message.encodings import decode_base64, decode_header, decode_uu
 from carepost.message.model import Message, Part
-from carepost.message.second_reading import disagreements, second_reading
+from carepost.message.second_reading import disagreements, is_bearable, second_reading
 
 # What makes readers differ. With any of these in a message, every view is taken; without, only the cheap ones.
 SUSPICIOUS = frozenset(
@@ -230,6 +230,8 @@ def _decode_yenc(data: bytes) -> bytes:
 
 def _others(raw: bytes) -> Iterator[Content]:
     """The attachments that the second reader finds, decoded its way."""
+    if not is_bearable(raw):
+        return  # the disagreement says so
     try:
         mail = fast_mail_parser.parse_email(raw)
     except Exception:  # noqa: BLE001 - the disagreement is known already; a reader that breaks adds nothing
