@@ -132,7 +132,12 @@ def imap_server(areas: Areas, certificates: Certificates) -> ImapServer:
             changes=store.changes,
         ),
         clock=areas.clock,
-        limits=ImapLimits(connections_a_person=given.imap.connections_a_person, message_octets=message_octets),
+        limits=ImapLimits(
+            connections_a_person=given.imap.connections_a_person,
+            message_octets=message_octets,
+            autologout_s=float(given.imap.idle_seconds),
+            idle_s=float(given.imap.idle_seconds),
+        ),
     )
     tls = certificates.mail
     return ImapServer(services=services, revocations=areas.identity.revocations, tls_context=lambda: tls.context)

@@ -387,7 +387,7 @@ class KeyRotated(Event):
 class BackupMade(Event):
     name: ClassVar = EventName.BACKUP_MADE
     bytes: int
-    messages: int
+    rows: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ def backup(
     config: ConfigOption = None,
 ) -> None:
     """Back up the embedded database, while the service runs or not. Keep the keys folder apart from it."""
+    from carepost.app.recording import record_backup
     from carepost.app.storage import storage
     from carepost.ops.backup import BackupMade, Backups
 
@@ -37,7 +38,9 @@ def backup(
                 )
             program = dsns.embedded.program("pg_dump")
             backups = Backups(dsn=dsns.embedded.dsn("postgres"), pg_dump=program, clock=SystemClock())
-            return await backups.make(to)
+            made = await backups.make(to)
+            await record_backup(dsns, SystemClock(), common.operator(), made)
+            return made
 
     made = asyncio.run(work())
     if json:

@@ -5,8 +5,11 @@ from typing import Annotated
 import typer
 
 from carepost.app.areas import Areas, key_files
+from carepost.audit.events import KeyRotated
 from carepost.cli import common
 from carepost.cli.common import ConfigOption
+from carepost.infra.db import Transaction
+from carepost.store.keys import Note
 
 keys = typer.Typer(no_args_is_help=True, help="The keys that seal mail.")
 
@@ -29,7 +32,7 @@ def rotate_root(
     async def work(areas: Areas) -> int:
         done = 0
         for organisation in await areas.organisations():
-            done += await areas.store.keys.rotate_root(organisation.id)
+            done += await areas.store.keys.rotate_root(organisation.id, note=_noting(areas))
         return done
 
     common.say(f"Rewrapped {common.with_areas(config, work)} organisation keys under root key {files.root().newest}.")
@@ -51,9 +54,18 @@ def rotate_organisation(
                 continue
             if not resume:
                 await areas.store.keys.begin_rotation(organisation.id)
-            while batch := await areas.store.keys.go_on_rotating(organisation.id):
+            while batch := await areas.store.keys.go_on_rotating(organisation.id, note=_noting(areas)):
                 done += batch
                 common.say(f"{organisation.code}: {done} mailbox keys rewrapped")
         return done
 
     common.say(f"Done: {common.with_areas(config, work)} mailbox keys rewrapped.")
+
+
+def _noting(areas: Areas) -> Note:
+    """Every rewrapping is in the record, under the operator's name."""
+
+    async def note(tx: Transaction, event: KeyRotated) -> None:
+        await areas.audit.record(tx, common.operator(), event)
+
+    return note

@@ -125,10 +125,6 @@ class Web(_Section, frozen=True, kw_only=True):
             "The public address for hostile content: another host, never the pages' own.", pattern=r"^https?://[^\s/]+$"
         ),
     ] = "http://127.0.0.1:8082"
-    trusted_proxies: Annotated[Strings, says("Networks whose X-Forwarded-For we believe.")] = (
-        "127.0.0.1/32",
-        "::1/128",
-    )
     certificate_file: Annotated[str, says("The TLS certificate chain, PEM, when no proxy stands in front.")] = ""
     key_file: Annotated[str, says("The certificate's private key, PEM.")] = ""
 
@@ -142,24 +138,11 @@ class Gateway(_Section, frozen=True, kw_only=True):
     scanner_seconds: Annotated[
         float, says("How long a scan may take. After that the sender is asked to try again (R131).", ge=1)
     ] = 45
-    scan_max_mb: Annotated[
-        float, says("The largest message the scanner takes; its own limit must not be lower.", ge=1)
-    ] = 100
-    cards: Annotated[str, says("A folder with your own policy cards, read after the ones we ship. Empty: none.")] = ""
     blocked_extensions: Annotated[
         Strings, says("Further file endings to block, beside programs and macro documents (R133).")
     ] = ()
     archive_depth: Annotated[int, says("How many archives inside each other are opened (R133).", ge=1, le=20)] = 5
     unpacked_max_mb: Annotated[int, says("How much one message may unpack to.", ge=1)] = 100
-    banner: Annotated[str, says("The words above a message from outside the secure register (R139).")] = (
-        "This message came from outside. Take care with links and attachments."
-    )
-    banner_in_body: Annotated[bool, says("Also write the banner into the message itself. This breaks signatures.")] = (
-        False
-    )
-    threat_level: Annotated[
-        Literal["normal", "raised", "high"], says("How careful to be: changes banner and cards for everyone (R139).")
-    ] = "normal"
     quarantine_days: Annotated[int, says("How long a held message waits for a person before it is deleted.", ge=1)] = 30
     dns_servers: Annotated[Strings, says("Resolvers to ask. Empty: those of this machine.")] = ()
     dns_zone: Annotated[
@@ -197,7 +180,9 @@ class Audit(_Section, frozen=True, kw_only=True):
 class Limits(_Section, frozen=True, kw_only=True):
     """Bounds on mailboxes and disks."""
 
-    mailbox_gb: Annotated[int, says("What a mailbox holds, before any uplift.", ge=1)] = 4
+    mailbox_gb: Annotated[
+        int, says("What a mailbox holds. Not enforced in this release: mailboxes have no bound.", ge=1)
+    ] = 4
     disk_free_mb: Annotated[int, says("Below so much free disk no message is accepted: senders try again.", ge=10)] = (
         500
     )

@@ -6,9 +6,11 @@ Promises
     Rotation of root and organisation keys rewraps keys, never mail; it can be stopped anywhere and run again (E7).
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from carepost.audit.events import KeyRotated
 from carepost.base.clock import Clock
 from carepost.base.errors import NotPossible
 from carepost.base.ids import MailboxId, OrganisationId
@@ -17,6 +19,9 @@ from carepost.infra.db import Database, Transaction
 from carepost.infra.key_files import RootKeys
 from carepost.store import repo
 from carepost.store.model import MailboxLike
+
+# How a rotation gets into the record: in its own transaction, by whoever began it.
+Note = Callable[[Transaction, KeyRotated], Awaitable[None]]
 
 REMEMBER = timedelta(minutes=15)  # security.md 4.2: keys are cached for at most 15 minutes.
 REMEMBERED_MAX = 20_000  # about 6 MB
@@ -130,7 +135,7 @@ class Keystore:
                 continue
         raise vault.DoesNotOpen("This could not be opened. It has been kept as it is.")
 
-    async def rotate_root(self, organisation: OrganisationId) -> int:
+    async def rotate_root(self, organisation: OrganisationId, *, note: Note | None = None) -> int:
         """Put an organisation's keys under the newest root key. Returns how many were rewrapped; 0 when all were."""
         newest = self.root.newest
         done = 0
@@ -144,6 +149,8 @@ class Keystore:
                 done += await repo.rewrap_organisation_key(
                     tx, organisation, version=row.version, root_version=newest, wrapped=wrapped
                 )
+            if done and note is not None:
+                await note(tx, KeyRotated(key="root", rewrapped=done))
         return done
 
     async def begin_rotation(self, organisation: OrganisationId) -> int:
@@ -154,7 +161,7 @@ class Keystore:
         self._organisations.pop(organisation, None)
         return current.version + 1
 
-    async def go_on_rotating(self, organisation: OrganisationId, *, batch: int = 500) -> int:
+    async def go_on_rotating(self, organisation: OrganisationId, *, batch: int = 500, note: Note | None = None) -> int:
         """Rewrap up to `batch` mailbox keys to the newest version. Returns how many; 0 means all are done."""
         self._organisations.pop(organisation, None)
         async with self.db.transaction(organisation) as tx:
@@ -167,6 +174,8 @@ class Keystore:
                 await repo.rewrap_mailbox_key(tx, mailbox, version=newest.version, wrapped=fresh)
             if not rows:
                 await repo.retire_organisation_keys(tx, organisation, version=newest.version, at=self.clock.now())
+            elif note is not None:
+                await note(tx, KeyRotated(key="organisation", rewrapped=len(rows)))
         return len(rows)
 
     async def _insert_organisation(self, tx: Transaction, organisation: OrganisationId, *, version: int) -> None:

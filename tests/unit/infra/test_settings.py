@@ -42,7 +42,7 @@ def test_every_setting_says_what_it_is_for() -> None:
         ("[smtp]\nmessage_max_mb = 'much'", r"smtp\.message_max_mb"),
         ("[smtp]\nmessage_max_mb = -1", r"smtp\.message_max_mb"),
         ("[smtp]\nlisten = ['25']", r"smtp\.listen"),
-        ("[gateway]\nthreat_level = 'panic'", r"gateway\.threat_level"),
+        ("[observe]\nlog = 'loud'", r"observe\.log"),
         ("[smtp\n", "not readable"),
         ("smtp = 5", "smtp"),
     ],
