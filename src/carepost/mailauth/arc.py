@@ -49,7 +49,12 @@ class ArcResult:
 
 
 async def verify_arc(
-    resolver: Resolver, *, headers: Sequence[Field], body: Bytes, now: datetime, limits: ArcLimits = ArcLimits()
+    resolver: Resolver,
+    *,
+    headers: Sequence[Field],
+    body: Bytes | BodyHashes,
+    now: datetime,
+    limits: ArcLimits = ArcLimits(),
 ) -> ArcResult:
     """RFC 8617 §5.2. Never raises."""
     try:
@@ -58,7 +63,8 @@ async def verify_arc(
         return ArcResult(status=ArcStatus.FAIL, reason=str(broken))
     if not sets:
         return ArcResult(status=ArcStatus.NONE)
-    chain = _Chain(resolver, headers, BodyHashes(body), now, limits, {})
+    hashes = body if isinstance(body, BodyHashes) else BodyHashes(body)
+    chain = _Chain(resolver, headers, hashes, now, limits, {})
     try:
         await chain.check_message(sets[-1])
         await chain.check_seals(sets)

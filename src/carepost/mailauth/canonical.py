@@ -76,7 +76,10 @@ def _without_final_crlfs(tail: bytes) -> int:
 
 @dataclass(slots=True)
 class BodyHashes:
-    """The body's digests, each computed once however many signatures ask. Every hash is SHA-256 (RFC 8301 §3.1)."""
+    """The body's digests, each computed once however many signatures ask. Every hash is SHA-256 (RFC 8301 §3.1).
+
+    A long body may take a second: `dkim.hash_ahead` does it where there is time, before anybody verifies.
+    """
 
     body: Bytes
     _texts: dict[Canonical, Bytes] = field(default_factory=dict)

@@ -27,7 +27,10 @@ from carepost.mailauth.signature import (
     parse_signature,
 )
 
-__all__ = ["DkimLimits", "DkimResult", "DkimStatus", "sign_dkim", "verify_dkim"]
+__all__ = ["DkimLimits", "DkimResult", "DkimStatus", "hash_ahead", "sign_dkim", "verify_dkim"]
+
+# More seals than a chain may have are refused unread (RFC 8617 §4.2.1).
+_SEALS_AHEAD_MAX = 50
 
 
 class DkimStatus(StrEnum):
@@ -61,16 +64,29 @@ class DkimResult:
     signature_start: str = ""  # the first eight characters of b=, which RFC 6008 uses to tell signatures apart
 
 
+def hash_ahead(headers: Sequence[Field], hashes: BodyHashes, *, limits: DkimLimits = DkimLimits()) -> None:
+    """Compute the digests that `verify_dkim` and `verify_arc` will ask for: all of their work that grows with the
+    body. For a thread, when the body is long."""
+    signatures = [(one, "v") for one in named(headers, b"dkim-signature")[: limits.signatures_max]]
+    signatures += [(one, "i") for one in named(headers, b"arc-message-signature")[:_SEALS_AHEAD_MAX]]
+    for own_field, required in signatures:
+        try:
+            signature = parse_signature(own_field, required=(required,))
+        except SignatureRefused:
+            continue
+        hashes.digest(signature.body_form, signature.body_length if required == "v" else None)
+
+
 async def verify_dkim(
     resolver: Resolver,
     *,
     headers: Sequence[Field],
-    body: Bytes,
+    body: Bytes | BodyHashes,
     now: datetime,
     limits: DkimLimits = DkimLimits(),
 ) -> list[DkimResult]:
     """One result for each DKIM-Signature, from the top, at most `limits.signatures_max`. Never raises."""
-    hashes = BodyHashes(body)
+    hashes = body if isinstance(body, BodyHashes) else BodyHashes(body)
     considered = named(headers, b"dkim-signature")[: limits.signatures_max]
     verification = _Verification(resolver, headers, hashes, now, limits)
     return [await verification.of(own_field) for own_field in considered]

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from tests.fakes.signing_keys import PublishedKey, ed25519_key, rsa_key
 
 from carepost.base.address import Domain
-from carepost.mailauth.dkim import DkimLimits, DkimResult, DkimStatus, sign_dkim, verify_dkim
+from carepost.mailauth.arc import ArcStatus, verify_arc
+from carepost.mailauth.canonical import BodyHashes
+from carepost.mailauth.dkim import DkimLimits, DkimResult, DkimStatus, hash_ahead, sign_dkim, verify_dkim
 from carepost.mailauth.fields import split_message, with_crlf
 from carepost.mailauth.resolver import FakeResolver
 
@@ -243,6 +245,18 @@ async def test_l_that_leaves_some_of_the_body_open_passes_but_says_so() -> None:
     assert added.partial_body
     (none,) = await verify(zone(rsa_key()), _craft(l="0"))
     assert none.partial_body
+
+
+async def test_all_work_on_a_long_body_can_be_done_ahead_in_a_thread() -> None:
+    raw = b"ARC-Message-Signature: i=1; a=rsa-sha256; c=relaxed/relaxed; d=x.example; s=s; h=from; bh=AAAA; b=AAAA\r\n"
+    raw += b"DKIM-Signature: of no shape\r\n" + _craft(_craft(l="10"))
+    fields, body = split_message(raw)
+    hashes = BodyHashes(body)
+    hash_ahead(fields, hashes)
+    hashes.body = b"never looked at again"
+    found = await verify_dkim(zone(rsa_key()), headers=fields, body=hashes, now=NOW)
+    assert [result.status for result in found] == [DkimStatus.PERMERROR, DkimStatus.PASS, DkimStatus.PASS]
+    assert (await verify_arc(zone(rsa_key()), headers=fields, body=hashes, now=NOW)).status is ArcStatus.FAIL
 
 
 @pytest.mark.parametrize(

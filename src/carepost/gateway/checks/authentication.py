@@ -10,12 +10,15 @@ Promises
 import asyncio
 import re
 from dataclasses import dataclass
+from functools import partial
 
+from carepost.gateway.examine import aside
 from carepost.gateway.facts import AUTHENTICATION
 from carepost.gateway.model import Check, Examination, Finding, Via
 from carepost.mailauth.arc import ArcResult, ArcStatus, verify_arc
 from carepost.mailauth.author import read_author
-from carepost.mailauth.dkim import DkimResult, DkimStatus, verify_dkim
+from carepost.mailauth.canonical import BodyHashes
+from carepost.mailauth.dkim import DkimResult, DkimStatus, hash_ahead, verify_dkim
 from carepost.mailauth.dmarc import DmarcResult, DmarcStatus, check_dmarc
 from carepost.mailauth.dmarc_record import DmarcPolicy
 from carepost.mailauth.fields import Field, split_message
@@ -81,6 +84,8 @@ _WHY_NOT = {
 
 async def _ask(resolver: Resolver, examination: Examination) -> _Results:
     headers, body = split_message(examination.raw)
+    hashes = BodyHashes(body)
+    await aside(len(body), partial(hash_ahead, headers, hashes))
     path, connection = examination.envelope.reverse_path, examination.connection
     async with asyncio.TaskGroup() as group:
         spf = group.create_task(
@@ -94,8 +99,8 @@ async def _ask(resolver: Resolver, examination: Examination) -> _Results:
                 now=examination.now,
             )
         )
-        dkim = group.create_task(verify_dkim(resolver, headers=headers, body=body, now=examination.now))
-        arc = group.create_task(verify_arc(resolver, headers=headers, body=body, now=examination.now))
+        dkim = group.create_task(verify_dkim(resolver, headers=headers, body=hashes, now=examination.now))
+        arc = group.create_task(verify_arc(resolver, headers=headers, body=hashes, now=examination.now))
     dmarc = await check_dmarc(resolver, from_domains=_author_domains(headers), spf=spf.result(), dkim=dkim.result())
     return _Results(spf.result(), dkim.result(), dmarc, arc.result())
 
