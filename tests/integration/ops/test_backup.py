@@ -5,6 +5,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests.conftest import PostgresForTests
+from tests.fakes.mailboxes import StoreWorld
 
 from carepost.base.clock import SystemClock
 from carepost.base.errors import NotPossible
@@ -13,8 +15,6 @@ from carepost.infra.postgres import EmbeddedPostgres
 from carepost.infra.postgres_config import EmbeddedPolicy
 from carepost.ops.backup import Backups
 from carepost.ops.restore import restore_into
-from tests.conftest import PostgresForTests
-from tests.fakes.mailboxes import StoreWorld
 
 
 async def backed_up(world: StoreWorld, postgres: PostgresForTests, dsn: str, into: Path) -> Path:

@@ -5,11 +5,11 @@ import time
 
 import pytest
 from selectolax.lexbor import LexborHTMLParser
+from tests.cases.html.vectors import ALL, CLASSES, EVIL
 
 from carepost.message import sanitise_tags
 from carepost.message.sanitise import _ATTRIBUTES, SanitiseLimits, safe_html
 from carepost.message.sanitise_styles import PROPERTIES
-from tests.cases.html.vectors import ALL, CLASSES, EVIL
 
 ALLOWED_ANYWHERE = _ATTRIBUTES["*"] | {"rel", "target"}
 
