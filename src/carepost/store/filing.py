@@ -225,16 +225,10 @@ class Filing:
         if to_mailbox.id != mailbox.id:
             shared = {object_id: keys[mailbox.id, object_id] for _, _, object_id, _, _ in copied}
             await self._share_keys(tx, mailbox, to_mailbox, shared)
-        await repo.settle_folder(
-            tx,
-            to_mailbox.id,
-            to_folder,
-            modseq=modseq,
-            uids=len(copied),
-            messages=len(copied),
-            unseen=sum(1 for *_, flags in copied if not flags & Flag.SEEN),
-            octets=sum(size for *_, size, _ in copied),
-        )
+        unseen = sum(1 for *_, flags in copied if not flags & Flag.SEEN)
+        change = {"unseen": unseen, "octets": sum(size for *_, size, _ in copied)}
+        many = len(copied)
+        await repo.settle_folder(tx, to_mailbox.id, to_folder, modseq=modseq, uids=many, messages=many, **change)
         await _tell(tx, to_mailbox, to_folder, modseq)
         return [(old, new) for old, new, *_ in copied]
 
