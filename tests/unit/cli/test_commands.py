@@ -1,0 +1,68 @@
+"""The command line: what was typed wrongly is told, and what went wrong is told in words; neither shows a trace."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.guard.tree import ROOT
+
+from carepost import __version__
+from carepost.cli import main
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["carepost", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nosuch"], "No such command"),
+        (["why"], "Missing argument"),
+        (["serve", "--nosuch"], "No such option"),
+        (["demo", "--port-base", "1"], "Invalid value"),
+        (["restore", "somewhere"], "Say either --check"),
+        (["serve", "--role", "web"], "There is no role web"),
+        (["org", "list", "--config", "/nowhere/carepost.toml"], "could not be read"),
+    ],
+)
+def test_a_mistake_is_told_in_words(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    assert run(monkeypatch, *arguments) != 0
+    told = capfd.readouterr()
+    assert says in told.err
+    assert "Traceback" not in told.err + told.out
+
+
+def test_without_a_command_it_shows_what_there_is(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch) == 2
+    told = capfd.readouterr()
+    for name in ("serve", "demo", "why", "trace", "audit", "backup"):
+        assert name in told.out + told.err
+
+
+def test_the_version_is_told_without_loading_the_program() -> None:
+    asked = "import sys; sys.argv = ['carepost', '--version']; from carepost.cli import main; main(); "
+    asked += "print(sorted(name for name in sys.modules if name.split('.')[0] in {'typer', 'psycopg', 'starlette'}))"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, cwd=ROOT, check=True, timeout=60
+    )
+    assert done.stdout.split("\n")[:2] == [f"carepost {__version__}", "[]"]
+
+
+def test_the_defaults_are_shown_as_a_file_to_start_from(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    from carepost.infra.settings import Settings, load
+
+    run(monkeypatch, "config", "show", "--defaults")
+    shown = tmp_path / "carepost.toml"
+    shown.write_text(capfd.readouterr().out, "utf-8")
+    assert load(shown, {}) == Settings()
