@@ -400,11 +400,15 @@ SELECT number, objects FROM search_segment WHERE mailbox_id = %(mailbox)s ORDER 
 -- One sealed segment of a mailbox's search index.
 SELECT sealed FROM search_segment WHERE mailbox_id = %(mailbox)s AND number = %(number)s;
 
+-- lock_segments --
+-- Change a mailbox's segments one worker at a time.
+SELECT pg_advisory_xact_lock(hashtextextended('search segments ' || %(mailbox)s::text, 0));
+
 -- insert_segment --
--- Keep a new search segment; nothing is returned if another worker was quicker.
+-- Keep a new search segment; nothing is returned if another worker was quicker. Numbers only grow: the newest stays.
 INSERT INTO search_segment (mailbox_id, number, organisation_id, objects, sealed, created_at)
-VALUES (%(mailbox)s, %(number)s, %(organisation)s, %(objects)s, %(sealed)s, %(at)s)
-ON CONFLICT DO NOTHING
+SELECT %(mailbox)s, %(number)s, %(organisation)s, %(objects)s, %(sealed)s, %(at)s
+ WHERE NOT EXISTS (SELECT 1 FROM search_segment WHERE mailbox_id = %(mailbox)s AND number >= %(number)s)
 RETURNING number;
 
 -- delete_segments --

@@ -350,6 +350,10 @@ async def segment(tx: Transaction, mailbox: MailboxId, number: int) -> bytes | N
     return rows[0][0] if rows else None
 
 
+async def lock_segments(tx: Transaction, mailbox: MailboxId) -> None:
+    await tx.run(SQL["lock_segments"], {"mailbox": mailbox})
+
+
 async def insert_segment(tx: Transaction, **columns: object) -> bool:
     return bool(await tx.tuples(SQL["insert_segment"], columns))
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from carepost.base.clock import Clock
+from carepost.base.errors import TryLater
 from carepost.base.ids import FolderId, MailboxId, ObjectId, Uid
 from carepost.infra import vault
 from carepost.infra.db import Database, Transaction
@@ -29,6 +30,7 @@ MERGE_AT = 8  # segments of one tier before they become one of the next
 SEGMENT_MAX = 20_000  # messages of a segment: more are not merged, for the memory of building one (about 100 MB)
 CACHE_OCTETS = 96 << 20  # of opened images a process remembers, the least recently used go first
 FOUND_MAX = 100_000
+_LOOKS = 5  # at segments that are being merged meanwhile; a merge takes longer than a look
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +59,9 @@ class ImageCache:
         return image
 
     def put(self, mailbox: MailboxId, number: int, image: bytes) -> None:
+        before = self.images.pop((mailbox, number), b"")  # two may have opened it at once
         self.images[mailbox, number] = image
-        self.octets += len(image)
+        self.octets += len(image) - len(before)
         while self.octets > self.octets_max and len(self.images) > 1:
             _, dropped = self.images.popitem(last=False)
             self.octets -= len(dropped)
@@ -107,22 +110,31 @@ class MailSearch:
         async with self.db.transaction(mailbox.organisation) as tx:
             held = await self.keys.mailbox(tx, mailbox)
             tail = await repo.tail(tx, mailbox.id, limit=FOLD_MAX)
-            numbers = await repo.segments(tx, mailbox.id)
-            sealed = {
-                number: await repo.segment(tx, mailbox.id, number)
-                for number, _ in numbers
-                if self.cache.get(mailbox.id, number) is None
-            }
-        for number, _ in numbers:
-            image = self.cache.get(mailbox.id, number)
-            if image is None and (closed := sealed.get(number)) is not None:
-                image = await asyncio.to_thread(_open_image, mailbox, held, number, closed)
+            segments = await self._segments(tx, mailbox)
+        for number, (known, sealed) in segments.items():
+            image = known
+            if image is None:
+                image = await asyncio.to_thread(_open_image, mailbox, held, number, sealed)
                 self.cache.put(mailbox.id, number, image)
-            if image is not None:
-                found |= await asyncio.to_thread(search_index.find, image, terms)
+            found |= await asyncio.to_thread(search_index.find, image, terms)
         if tail:
             found |= await asyncio.to_thread(_find_in_tail, mailbox, held, tail, terms)
         return found
+
+    async def _segments(self, tx: Transaction, mailbox: MailboxLike) -> dict[int, tuple[bytes | None, bytes]]:
+        """(opened image or None, sealed if so) of every segment there is. When one was merged into a larger one
+        between two looks, looks again: else its messages would not be found."""
+        for _ in range(_LOOKS):
+            found: dict[int, tuple[bytes | None, bytes]] = {}
+            for number, _ in await repo.segments(tx, mailbox.id):
+                image = self.cache.get(mailbox.id, number)
+                sealed = b"" if image is not None else await repo.segment(tx, mailbox.id, number)
+                if sealed is None:
+                    break
+                found[number] = image, sealed
+            else:
+                return found
+        raise TryLater("The search index is being rebuilt. Please search again.", mailbox=mailbox.id)
 
     async def fold(self, mailbox: MailboxLike) -> int:
         """Make a segment of what came since the last one; merge where a tier is full. Returns how many were new."""
@@ -143,6 +155,8 @@ class MailSearch:
         image = await asyncio.to_thread(search_index.build, documents)
         sealed = await asyncio.to_thread(vault.seal_object, _segment_key(held), _segment_aad(mailbox, number), image)
         async with self.db.transaction(mailbox.organisation) as tx:
+            # One at a time, and a number that was ever given is not given again: caches know images by it.
+            await repo.lock_segments(tx, mailbox.id)
             if not await self._keep(tx, mailbox, number, len(documents), sealed):
                 return 0  # another worker was quicker: its segment holds these
             await repo.delete_segments(tx, mailbox.id, merging)

@@ -5,17 +5,21 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from tests.fakes.mailboxes import StoreWorld
 from tests.fakes.paused_commit import PausedCommit, while_paused
 
-from carepost.base.ids import FolderId
+from carepost.base.ids import FolderId, MailboxId, ObjectId
+from carepost.infra.db import Transaction
 from carepost.message.parse import parse
 from carepost.message.summary import summarise
 from carepost.store import repo
 from carepost.store.model import Flag, Laid, MailboxRef, SpecialUse
 from carepost.store.objects import Delivery, lay_in, lay_in_stored, prepare_object, store_object
+from carepost.store.search import ImageCache, MailSearch
+from carepost.store.search_index import Term
 
 
 async def assert_all_can_be_read(world: StoreWorld, mailbox: MailboxRef) -> int:
@@ -259,3 +263,69 @@ async def test_a_thousand_changes_by_eight_at_once_leave_what_each_was_told(worl
             group.create_task(work(number))
     await assert_as_told(town)
     assert min(town.done.values()) > 50
+
+
+async def fold_alone(world: StoreWorld, mailbox: MailboxRef, texts: Sequence[str]) -> None:
+    for text in texts:
+        await world.deliver(world.letter(text=text), mailbox)
+    assert await world.search.fold(mailbox) == len(texts)
+
+
+async def test_a_search_finds_everything_while_segments_are_merged(
+    world: StoreWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The list of segments is read, then another worker merges them, then they are fetched."""
+    monkeypatch.setattr("carepost.store.search.MERGE_AT", 2)
+    mailbox = await world.mailbox(await world.organisation())
+    await fold_alone(world, mailbox, ["warfarin"])
+    await world.deliver(world.letter(text="warfarin"), mailbox)
+    listing, merged = repo.segments, False
+
+    async def list_and_wait(tx: Transaction, mailbox_id: MailboxId) -> list[tuple[int, int]]:
+        nonlocal merged
+        found = await listing(tx, mailbox_id)
+        if not merged:
+            merged = True
+            monkeypatch.setattr("carepost.store.search.MERGE_AT", 1)
+            await other.fold(mailbox)
+        return found
+
+    other = replace(world.search, cache=ImageCache())
+    monkeypatch.setattr(repo, "segments", list_and_wait)
+    assert len(await replace(world.search, cache=ImageCache()).matching(mailbox, [Term("warfarin")])) == 2
+    assert merged
+
+
+async def test_the_number_of_a_merged_segment_is_not_given_again(
+    world: StoreWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow worker comes when the segment that took its number has been merged into a larger one already."""
+    mailbox = await world.mailbox(await world.organisation())
+    await world.deliver(world.letter(text="warfarin"), mailbox)
+    began, go_on = asyncio.Event(), asyncio.Event()
+    slow = replace(world.search, cache=ImageCache())
+    members = type(slow)._members
+
+    async def wait_then_read(self: MailSearch, *rest: Any) -> list[ObjectId]:
+        if self is slow:
+            began.set()
+            await go_on.wait()
+        return await members(self, *rest)
+
+    monkeypatch.setattr(MailSearch, "_members", wait_then_read)
+    folding = asyncio.create_task(slow.fold(mailbox))
+    await began.wait()
+    assert await world.search.fold(mailbox) == 1
+    monkeypatch.setattr("carepost.store.search.MERGE_AT", 1)
+    await fold_alone(world, mailbox, ["digoxin"])
+    go_on.set()
+    assert await folding == 0
+    async with world.db.transaction(mailbox.organisation) as tx:
+        assert await repo.segments(tx, mailbox.id) == [(2, 2)]
+
+
+def test_an_image_opened_by_two_at_once_is_counted_once() -> None:
+    cache = ImageCache()
+    cache.put(MailboxId(1), 1, b"12345")
+    cache.put(MailboxId(1), 1, b"12345")
+    assert cache.octets == 5
