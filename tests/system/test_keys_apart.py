@@ -4,9 +4,14 @@ import contextlib
 import re
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.fakes.running_service import RunningService, message
 from tests.system.conftest import Spawn
+
+from carepost.infra.confine import is_supported
+
+pytestmark = pytest.mark.slow
 
 ANN = "ann.lee@willow.example"
 
@@ -65,8 +70,6 @@ def test_the_relay_holds_no_key_file_and_no_port_that_people_sign_in_on(service:
 
 
 def test_the_relays_database_role_reads_no_mail_and_no_keys(service: RunningService) -> None:
-    import psycopg
-
     service.deliver(message(), ANN)
     with service.superuser() as connection:
         given = f"host={connection.info.host} port={connection.info.port} dbname=carepost user=carepost_relay"
@@ -121,3 +124,12 @@ def _listening() -> dict[int, str]:
         if words[3] == "0A":
             found[int(words[1].rpartition(":")[2], 16)] = words[9]
     return found
+
+
+def test_the_relay_cannot_open_the_root_key_even_as_its_own_user(service: RunningService) -> None:
+    """Where the kernel has Landlock: whoever takes the relay over is still locked out of every other file."""
+    if not is_supported():
+        pytest.skip("this kernel has no Landlock")
+    [relay], [access] = service.workers("relay"), service.workers("access")
+    assert "NoNewPrivs:\t1" in Path(f"/proc/{relay}/status").read_text()
+    assert "NoNewPrivs:\t0" in Path(f"/proc/{access}/status").read_text()

@@ -38,7 +38,9 @@ def confine_relay(settings: Settings) -> bool:
 
 def readable_by_relay(settings: Settings) -> list[Path]:
     """Programs, certificates, the table of names, and the one key it has."""
-    mine = [Path(sys.prefix), Path(sys.base_prefix), Path(carepost.__file__).parent]
+    # Libraries may lie outside the interpreter's own folders (PYTHONPATH, `pip install --user`): some load late.
+    libraries = [Path(entry) for entry in sys.path if entry]
+    mine = [Path(sys.prefix), Path(sys.base_prefix), Path(carepost.__file__).parent, *libraries]
     system = [Path(path) for path in _SYSTEM] + [Path("/etc") / name for name in _ETC]
     named = [settings.smtp.certificate_file, settings.smtp.key_file, settings.gateway.dns_zone]
     # The folders of certificates, so that a renewed file under the same name can be read.
