@@ -52,7 +52,8 @@ class Keystore:
     root: RootKeys
     clock: Clock
     _organisations: dict[OrganisationId, tuple[datetime, dict[int, OrganisationKeys]]] = field(default_factory=dict)
-    _mailboxes: dict[MailboxId, tuple[datetime, MailboxKeys]] = field(default_factory=dict)
+    # By organisation too: what the database would not show to this organisation, memory does not either.
+    _mailboxes: dict[tuple[OrganisationId, MailboxId], tuple[datetime, MailboxKeys]] = field(default_factory=dict)
 
     async def mint_organisation(self, tx: Transaction, organisation: OrganisationId) -> None:
         """Make the first key of an organisation. The transaction acts for that organisation."""
@@ -95,7 +96,7 @@ class Keystore:
     async def mailbox(self, tx: Transaction, mailbox: MailboxLike) -> MailboxKeys:
         """A mailbox's keys. Raise NotPossible when they were destroyed or the mailbox never had any."""
         now = self.clock.now()
-        known = self._mailboxes.get(mailbox.id)
+        known = self._mailboxes.get((mailbox.organisation, mailbox.id))
         if known is not None and known[0] > now:
             return known[1]
         row = await repo.mailbox_key(tx, mailbox.id)
@@ -108,7 +109,7 @@ class Keystore:
         keys = MailboxKeys(key, row.intake_public, private)
         if len(self._mailboxes) >= REMEMBERED_MAX:
             self._mailboxes.clear()
-        self._mailboxes[mailbox.id] = (now + REMEMBER, keys)
+        self._mailboxes[mailbox.organisation, mailbox.id] = (now + REMEMBER, keys)
         return keys
 
     async def seal_column(
@@ -127,12 +128,16 @@ class Keystore:
 
     async def open_intake(self, tx: Transaction, organisation: OrganisationId, *, aad: bytes, sealed: bytes) -> bytes:
         """Open what the relay sealed to the organisation's intake, whichever version was published then."""
-        versions = await self._versions(tx, organisation)
-        for version in sorted(versions, reverse=True):
-            try:
-                return vault.open_from(versions[version].intake_private, aad, sealed)
-            except vault.DoesNotOpen:
-                continue
+        tried: set[int] = set()
+        for _ in range(2):
+            versions = await self._versions(tx, organisation)
+            for version in sorted(versions.keys() - tried, reverse=True):
+                try:
+                    return vault.open_from(versions[version].intake_private, aad, sealed)
+                except vault.DoesNotOpen:
+                    tried.add(version)
+            # A version that another process made since we last read them has sealed it, perhaps.
+            self._organisations.pop(organisation, None)
         raise vault.DoesNotOpen("This could not be opened. It has been kept as it is.")
 
     async def rotate_root(self, organisation: OrganisationId, *, note: Note | None = None) -> int:
