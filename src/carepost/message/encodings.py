@@ -10,10 +10,15 @@ import binascii
 import re
 from typing import Final
 
+import msgspec
+
 from carepost.message import charsets
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _NOT_BASE64: Final = bytes(sorted(set(range(256)) - set(_BASE64) - {0x3D}))
+# JSON has no octets: msgspec writes them as base64, and reads it strictly and fast.
+_FLAWLESS: Final = msgspec.json.Decoder(bytes)
+_LARGE = 4_096
 # Padding restarts beyond this are noise made to cost us time; the rest is read as one run.
 _PADDED_RUNS_MAX = 1_000
 # RFC 2047 §2: charset, encoding, text; spaces inside the text are wrong and common.
@@ -35,12 +40,24 @@ def decode_transfer(data: bytes, encoding: str) -> bytes:
 
 def decode_base64(data: bytes) -> bytes:
     """Every run between paddings, wrong characters skipped."""
+    if len(data) >= _LARGE and (clean := _decode_clean_base64(data)) is not None:
+        return clean
     end = data.find(b"=")
     if end < 0 or not data[end:].strip(b"=\r\n \t"):
         return _base64_run(data if end < 0 else data[:end])
     runs = data.translate(None, _NOT_BASE64).split(b"=", _PADDED_RUNS_MAX)
     runs[-1] = runs[-1].replace(b"=", b"")
     return b"".join(_base64_run(run) for run in runs if run)
+
+
+def _decode_clean_base64(data: bytes) -> bytes | None:
+    """What is flawless, in half the time; None when it is not. A backslash would mean something else in JSON."""
+    if b"\\" in data:
+        return None
+    try:
+        return _FLAWLESS.decode(b'"%b"' % data.translate(None, b"\r\n"))
+    except msgspec.MsgspecError:
+        return None
 
 
 def _base64_run(run: bytes) -> bytes:

@@ -16,6 +16,7 @@ from carepost.wire.buffer import LineBuffer
 _END = b"\r\n.\r\n"
 # What the end may have begun with, longest first. It stays until more has arrived.
 _BEGINNINGS = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
+_NO_LINE_ENDS = bytes(sorted(set(range(256)) - {0x0A, 0x0D}))
 
 
 class ContentFlaw(Enum):
@@ -57,17 +58,16 @@ class ContentWatch:
             self.flaw = ContentFlaw.BARE_LINE_END
 
     def _has_bare_line_end(self, content: bytes) -> bool:
-        pairs = content.count(b"\r\n")
-        feeds = content.count(b"\n") - pairs
-        returns = content.count(b"\r") - pairs
+        """Each CR LF is two octets that end lines; any more of them stand alone."""
+        ends = len(content.translate(None, _NO_LINE_ENDS))
         if self._after_return:
             if content[0] != 0x0A:
                 return True
-            feeds -= 1
+            ends -= 1
         self._after_return = content[-1] == 0x0D
         if self._after_return:
-            returns -= 1
-        return feeds != 0 or returns != 0
+            ends -= 1
+        return ends != 2 * content.count(b"\r\n")
 
     def _measure_lines(self, content: bytes) -> None:
         start, length = 0, len(content)
@@ -102,7 +102,8 @@ class DottedContent:
         end = unread.find(_END)
         ended = end >= 0
         upto = end + 2 if ended else len(unread) - _kept_back(unread)
-        content = bytes(unread[:upto])
+        with memoryview(unread) as view:
+            content = bytes(view[:upto])
         del unread[: end + len(_END) if ended else upto]
         content = content.replace(b"\r\n.", b"\r\n")
         if self._first and content:

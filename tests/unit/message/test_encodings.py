@@ -1,12 +1,13 @@
 """Transfer encodings, encoded words and charsets (M6, M7)."""
 
 import base64
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carepost.message import charsets
+from carepost.message import charsets, encodings
 from carepost.message.encodings import decode_base64, decode_header, decode_transfer, decode_words
 from carepost.message.model import Defect
 from carepost.message.parse import parse
@@ -135,3 +136,40 @@ def test_a_uuencoded_part_is_decoded() -> None:
 def test_the_search_text_holds_what_the_encoding_hid() -> None:
     raw = b"Subject: =?utf-8?q?caf=C3=A9?=\r\nContent-Transfer-Encoding: base64\r\n\r\n" + base64.b64encode(b"morphine")
     assert search_text(parse(raw)) == "café\nmorphine"
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        lambda text: text,
+        lambda text: text.replace(b"\r\n", b""),
+        lambda text: text.replace(b"\r\n", b"\n"),
+        lambda text: text.rstrip(b"=\r\n"),
+        lambda text: text[:2000] + b"=\r\n" + text[2000:],
+        lambda text: text[:2000] + b"\\u0041" + text[2000:],
+        lambda text: text[:2000] + b"\\/" + text[2000:],
+        lambda text: text[:2000] + b'"' + text[2000:],
+        lambda text: text[:2000] + b" \t" + text[2000:],
+        lambda text: text[:2000] + b"-_" + text[2000:],
+        lambda text: text[:2000] + "é".encode() + text[2000:],
+        lambda text: text[:2000] + b"\xff\0" + text[2000:],
+        lambda text: text[:-3],
+        lambda text: text + b"=",
+        lambda text: text + b"AAAA",
+    ],
+)
+@pytest.mark.parametrize("size", [4_500, 4_501, 4_502])
+def test_a_large_file_in_base64_is_read_as_a_small_one_is(
+    spoiled: Callable[[bytes], bytes], size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = spoiled(base64.encodebytes(bytes(n * n % 251 for n in range(size))).replace(b"\n", b"\r\n"))
+    read = decode_base64(text)
+    monkeypatch.setattr("carepost.message.encodings._LARGE", 1 << 30)
+    assert read == decode_base64(text)
+
+
+@given(st.binary(max_size=200) | st.text('AQ=\\"\r\n/+u0', max_size=40).map(str.encode))
+def test_whatever_is_read_fast_is_what_is_read_slowly(data: bytes) -> None:
+    fast = encodings._decode_clean_base64(data)
+    letters = data.translate(None, encodings._NOT_BASE64)
+    assert fast is None or fast == b"".join(encodings._base64_run(run) for run in letters.split(b"=") if run)
