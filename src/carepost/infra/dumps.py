@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -65,6 +66,29 @@ async def damaged_objects(dsn: str) -> int:
     async with await _connect(dsn) as connection:
         row = await (await connection.execute("SELECT count(*) FROM object WHERE sha256(sealed) <> digest")).fetchone()
         return int(str(row[0])) if row else 0
+
+
+async def begin_anew(dsn: str) -> None:
+    """Make a restored database one to go on from: what clients and browsers hold is of a time that did not happen.
+
+    UIDs given since the backup will be given again, to other messages: every folder gets a UIDVALIDITY that it never
+    had, so that no mail client takes new mail for what it has seen or deleted (RFC 9051 §2.3.1.1). Sessions end, those
+    that were revoked since among them.
+    """
+    async with await _connect(dsn) as connection, connection.transaction():
+        for statement in _ANEW:
+            await connection.execute(statement)
+
+
+_ANEW: tuple[LiteralString, ...] = (
+    # Beyond all that may have been given since the backup.
+    (
+        "SELECT setval('folder_uidvalidity', least(greatest(last_value + 1000000, extract(epoch FROM now())::bigint),"
+        " 4200000000)) FROM folder_uidvalidity"
+    ),
+    "UPDATE folder SET uidvalidity = nextval('folder_uidvalidity')",
+    "UPDATE session SET revoked_at = now() WHERE revoked_at IS NULL",
+)
 
 
 async def dump(program: str, dsn: str, into: Path, *, snapshot_name: str, arguments: Sequence[str]) -> str:

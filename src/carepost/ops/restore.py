@@ -3,6 +3,7 @@
 Promises
     `check` opens a copy and compares: files by digest, rows by table, every body by its digest, the audit chains.
     Nothing that exists is overwritten.
+    What is restored can be gone on from: folders have a new UIDVALIDITY, and nobody is signed in.
 """
 
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ async def restore_into(backup: Path, server: EmbeddedPostgres, clock: Clock) -> 
         faults.append("The heads of the audit chains are not those of the backup.")
     if damaged := await dumps.damaged_objects(dsn):
         faults.append(f"{damaged} message bodies are not the bytes that were written.")
+    await dumps.begin_anew(dsn)
     return RestoreReport(
         rows=sum(rows.values()),
         objects=rows.get("public.object", 0),

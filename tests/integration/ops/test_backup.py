@@ -32,7 +32,10 @@ async def test_a_restored_backup_is_whole_and_opens_with_the_keys(
     mailbox = await world.mailbox(await world.organisation())
     raw = world.letter("Canary Zyxomma")
     await world.deliver(raw, mailbox)
+    before = {view.uidvalidity for view in await world.folders.all(mailbox)}
     backup = await backed_up(world, postgres, superuser_dsn, tmp_path)
+    await world.folders.create(mailbox, "Made after the backup")
+    before |= {view.uidvalidity for view in await world.folders.all(mailbox)}
     for name in ("mail.dump", "keystore.dump", "manifest.json"):
         assert b"Zyxomma" not in (backup / name).read_bytes()
     async with EmbeddedPostgres(short_folder / "restored", EmbeddedPolicy(shared_buffers_mb=32)) as server:
@@ -42,6 +45,10 @@ async def test_a_restored_backup_is_whole_and_opens_with_the_keys(
         async with Database.open(server.dsn("carepost_app"), role="carepost_app") as copy:
             again = StoreWorld(copy, root=world.root)
             assert await again.messages.body(mailbox, await again.inbox(mailbox), 1) == raw
+            await again.folders.create(mailbox, "Made after the restore")
+            validities = [view.uidvalidity for view in await again.folders.all(mailbox)]
+            assert min(validities) > max(before), "UIDs are given again, so nobody may take them for the old ones"
+            assert len(set(validities)) == len(validities)
         with pytest.raises(NotPossible, match="empty folder"):
             await restore_into(backup, server, SystemClock())
 
