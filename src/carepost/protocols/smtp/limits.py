@@ -72,8 +72,9 @@ class SmtpLimits:
 class SpoolLimits:
     """Where messages are while they arrive, and how much of them at once. In octets."""
 
-    # Most mail is smaller and never leaves memory.
-    memory_each: int = 512 * 1024
+    # Nearly all mail is smaller and never leaves memory: sealing a message to a file and reading it back costs a tenth
+    # of what all else does with it. What all of them hold together is bounded by memory_total.
+    memory_each: int = 8 * 1024 * 1024
     # Above it every message goes to its file at once: a thousand slow senders must not fill our memory.
     memory_total: int = 64 * 1024 * 1024
     # Messages that are being examined are in memory whole (twice, for a moment, if they were on disk). The rest wait
