@@ -7,8 +7,8 @@ Promises
 
 import os
 import secrets
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from carepost.base.errors import Broken
@@ -20,6 +20,8 @@ class RootKeys:
     """Every root key that something may still be wrapped with, by version. New wraps use the newest."""
 
     by_version: Mapping[int, bytes]
+    # Asked for a version that was made since we started, so that a rotation needs no pause in reading.
+    made_since: Callable[[int], bytes | None] = field(default=lambda _version: None, repr=False, compare=False)
 
     @property
     def newest(self) -> int:
@@ -27,13 +29,13 @@ class RootKeys:
 
     def key(self, version: int) -> bytes:
         """Raise Broken with what to do when the file of that version is not there."""
-        try:
-            return self.by_version[version]
-        except KeyError:
+        key = self.by_version.get(version) or self.made_since(version)
+        if key is None:
             raise Broken(
                 f"Root key {version} is missing. Put root-{version}.key back into the keys folder from its safe copy: "
                 "without it, mail sealed under it stays closed."
-            ) from None
+            )
+        return key
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,14 @@ class KeyFiles:
         files = self._root_files()
         if not files:
             raise Broken(f"There is no root key in {self.folder}. Restore root-*.key from its safe copy.")
-        return RootKeys({version: _read(path) for version, path in files.items()})
+        return RootKeys({version: _read(path) for version, path in files.items()}, self._made_since)
 
     def edge(self) -> EdgeKey:
         return EdgeKey(_read(self.folder / "edge.key"))
+
+    def _made_since(self, version: int) -> bytes | None:
+        path = self._root_files().get(version)
+        return None if path is None else _read(path)
 
     def _root_files(self) -> dict[int, Path]:
         return {int(path.stem.removeprefix("root-")): path for path in self.folder.glob("root-*.key")}
