@@ -90,7 +90,7 @@ def test_vectors_cut_and_joined_at_random_become_harmless() -> None:
 def test_a_letter_laid_out_by_people_keeps_its_layout() -> None:
     letter = (
         '<table width="600" cellpadding="4" bgcolor="#eeeeee"><tr><td style="color:#333; padding: 4px 8px">'
-        '<h2>Clinic letter</h2><p>Dear <b>Mrs Price</b>,<br>your <i>next</i> visit:<ul><li>Monday<li>10:30</ul>'
+        "<h2>Clinic letter</h2><p>Dear <b>Mrs Price</b>,<br>your <i>next</i> visit:<ul><li>Monday<li>10:30</ul>"
         '<a href="https://trust.example/visit?id=4&amp;t=a">Details</a> <img src="cid:logo@trust" alt="Trust" width="80">'
         "</td></tr></table>"
     )
@@ -115,7 +115,9 @@ def test_a_plain_background_colour_written_short_is_kept() -> None:
 
 
 def test_the_first_of_two_attributes_of_one_name_counts_as_in_a_browser() -> None:
-    assert 'href="https://one.example/"' in safe_html("<a href=https://one.example/ href=https://two.example/>x</a>").html
+    assert (
+        'href="https://one.example/"' in safe_html("<a href=https://one.example/ href=https://two.example/>x</a>").html
+    )
 
 
 def test_text_with_signs_of_less_and_more_survives() -> None:

@@ -1,7 +1,7 @@
 """Plain text as HTML: CVE-2023-43770, CVE-2020-35730."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from selectolax.lexbor import LexborHTMLParser
 
@@ -9,6 +9,7 @@ from carepost.message.sanitise_text import text_as_html
 from carepost.message.sanitise_urls import host_in_words, safe_link, same_place
 
 
+@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("<>&\"'/:.ahtps @\n\u202e[]()"), max_size=200))
 def test_nothing_of_a_text_becomes_markup_but_links(text: str) -> None:
     tree = LexborHTMLParser(f"<body>{text_as_html(text)}</body>")
@@ -18,6 +19,7 @@ def test_nothing_of_a_text_becomes_markup_but_links(text: str) -> None:
         assert (node.attributes.get("href") or "http").startswith("http")
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_what_is_read_is_what_was_written(text: str) -> None:
     shown = LexborHTMLParser(f"<body><pre>\n{text_as_html(text)}</pre></body>").css_first("pre")
@@ -39,7 +41,9 @@ def test_an_address_of_the_web_becomes_a_link_without_the_sentence_round_it(text
     assert f'href="{link}"' in text_as_html(text)
 
 
-@pytest.mark.parametrize("text", ["javascript:x", "https://", "https://%65vil.example/", "ftp://x.example", "//x.example"])
+@pytest.mark.parametrize(
+    "text", ["javascript:x", "https://", "https://%65vil.example/", "ftp://x.example", "//x.example"]
+)
 def test_what_is_no_address_stays_words(text: str) -> None:
     assert "<a" not in text_as_html(text)
 
