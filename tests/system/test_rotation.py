@@ -2,6 +2,7 @@
 
 import asyncio
 import subprocess
+import time
 
 import pytest
 from tests.fakes.mail_load import Load, tally
@@ -39,11 +40,19 @@ async def test_keys_are_rotated_under_load_and_a_rotation_that_is_killed_goes_on
 
 
 def _rotation_killed_in_the_middle(service: RunningService) -> None:
+    """Keys are rewrapped and not yet committed: the record, which comes last, is kept busy meanwhile."""
+    known = service.backends()
     command = [CAREPOST, "keys", "rotate-organisation", "all", "--config", str(service.config)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as rotation:
-        assert rotation.stdout is not None
-        rotation.stdout.readline()  # the first mailboxes are done
-        rotation.kill()
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND NOT pid = ANY(%s)"
+    with service.superuser() as connection, service.superuser() as watching, connection.transaction():
+        connection.execute("SELECT 1 FROM audit_head FOR UPDATE")
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as rotation:
+            deadline = time.monotonic() + 30
+            while watching.execute(waits, [known]).fetchone() == (0,):
+                assert time.monotonic() < deadline
+                assert rotation.poll() is None
+                time.sleep(0.02)
+            rotation.kill()
 
 
 def _none_lost(service: RunningService, load: Load) -> None:
