@@ -13,7 +13,7 @@ from carepost.base.address import EmailAddress
 from carepost.base.ids import new_trace_id
 from carepost.directory.model import MailboxRecord, OrganisationKind, Role
 from carepost.gateway.model import Envelope, Recipient
-from carepost.protocols.smtp.trace_fields import trace_fields
+from carepost.protocols.smtp.trace_fields import Hop, trace_fields
 
 ADA, ZOE, BEA = "Ada Okafor", "Zoe Marsh", "Bea Lund"
 TRUST, OUTSIDE, STRANGER = "192.0.2.10", "192.0.2.50", "192.0.2.66"
@@ -149,8 +149,15 @@ async def _arrives(world: WebWorld, message: EmailMessage, mailbox: MailboxRecor
         reverse_path=EmailAddress.parse(str(message["From"]).rpartition("<")[2].rstrip(">")),
         recipients=(Recipient(address=mailbox.address, mailbox=mailbox.id, organisation=mailbox.organisation),),
     )
-    received = trace_fields(here, envelope, at=world.clock.now(), extended=True)
-    await world.inbound.receive(here, replace(envelope, received=received), raw)
+    hop = Hop(
+        trace=envelope.trace,
+        reverse_path=envelope.reverse_path,
+        recipients=envelope.recipients,
+        smtputf8=False,
+        extended=True,
+        at=world.clock.now(),
+    )
+    await world.inbound.receive(here, replace(envelope, received=trace_fields(here, hop)), raw)
 
 
 def _pdf() -> bytes:
