@@ -437,6 +437,9 @@ GRANT DELETE ON secure_domain TO carepost_app;
 
 GRANT SELECT ON organisation, mail_domain, secure_domain, address_route TO carepost_relay;
 GRANT SELECT (id, organisation_id, status, intake_public) ON mailbox TO carepost_relay;
+-- Mail to postmaster goes to an administrator (RFC 5321 §4.5.1): who that is, by number.
+GRANT SELECT (organisation_id, person_id, role) ON role_grant TO carepost_relay;
+GRANT SELECT (person_id) ON mailbox TO carepost_relay;
 GRANT INSERT ON audit_event TO carepost_relay;
 GRANT SELECT, UPDATE ON audit_head TO carepost_relay;
 

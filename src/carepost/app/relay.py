@@ -13,9 +13,11 @@ from carepost.app.observing import CountedInbound, Observing
 from carepost.app.resolving import resolver
 from carepost.app.storage import Dsns
 from carepost.audit.record import AuditTrail
+from carepost.base.address import Domain, EmailAddress
 from carepost.base.clock import Clock, SystemClock
 from carepost.base.errors import TryLater
-from carepost.directory.service import Directory
+from carepost.directory.routing import RoutingPolicy
+from carepost.directory.service import Directory, LookupPolicy
 from carepost.gateway.carry_out import CarryOut, QuarantinePolicy
 from carepost.gateway.checks.everything import CheckPolicy, inbound_checks
 from carepost.gateway.deck import shipped_inbound
@@ -66,7 +68,7 @@ async def run_relay(settings: Settings, dsns: Dsns, sockets: RelaySockets, obser
     ) as db:
         await check_version(db)
         await insist_on_durability(db)
-        directory = Directory(db=db, clock=clock)
+        directory = Directory(db=db, clock=clock, policy=LookupPolicy(routing=_routing(settings)))
         watch = observing.watch(db)
         gateway = CountedInbound(inbound_gateway(settings, db, directory, clock), observing.gauges, watch)
         tls = server_tls(settings)
@@ -158,6 +160,13 @@ def _spools(settings: Settings) -> Spools:
     folder = settings.path(settings.smtp.spool)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return Spools(folder, SpoolLimits(disk_free_min=settings.limits.disk_free_mb * _MEGABYTE))
+
+
+def _routing(settings: Settings) -> RoutingPolicy:
+    named = settings.smtp.postmaster
+    return RoutingPolicy(
+        postmaster=EmailAddress.parse(named) if named else None, hostname=Domain.parse(settings.service.hostname)
+    )
 
 
 def _server(

@@ -8,6 +8,22 @@ SELECT domain.domain IS NOT NULL AS ours, route.address, route.owner_organisatio
   LEFT JOIN mail_domain AS domain ON domain.domain = %(domain)s
   LEFT JOIN address_route AS route ON route.address = ANY(%(keys)s);
 
+-- domain_owner --
+-- Whose domain it is; NULL is everybody's.
+SELECT owner_organisation FROM mail_domain WHERE domain = %(domain)s;
+
+-- administrators --
+-- Administrators of one organisation whose own mailbox takes mail. Readable by the role that faces port 25.
+SELECT role_grant.role, mailbox.id AS mailbox_id, role_grant.person_id
+  FROM role_grant
+  JOIN mailbox ON mailbox.organisation_id = role_grant.organisation_id AND mailbox.person_id = role_grant.person_id
+ WHERE role_grant.organisation_id = %(organisation)s
+   AND role_grant.role IN ('primary local administrator', 'local administrator', 'global administrator')
+   AND EXISTS (SELECT 1 FROM address_route AS route
+                WHERE route.mailbox_id = mailbox.id AND route.owner_organisation = mailbox.organisation_id
+                  AND route.state = 'accepting')
+ ORDER BY role_grant.person_id;
+
 -- own_domains --
 -- Every domain of ours.
 SELECT domain, owner_organisation FROM mail_domain ORDER BY domain;

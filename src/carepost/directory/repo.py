@@ -79,6 +79,18 @@ async def route(tx: Transaction, domain: Domain, keys: Sequence[str]) -> tuple[b
     return bool(rows[0]["ours"]), routes
 
 
+async def domain_owner(tx: Transaction, domain: Domain) -> OrganisationId | None:
+    """None for a domain that is everybody's, and for one that is not ours."""
+    row = await tx.maybe(SQL["domain_owner"], {"domain": domain.name})
+    return None if row is None else row["owner_organisation"]
+
+
+async def administrators(tx: Transaction, organisation: OrganisationId) -> list[tuple[Role, MailboxId]]:
+    """Those of the organisation that the transaction acts for, whose own mailbox takes mail."""
+    rows = await tx.all(SQL["administrators"], {"organisation": organisation})
+    return [(Role(row["role"]), MailboxId(row["mailbox_id"])) for row in rows]
+
+
 async def own_domains(tx: Transaction) -> list[MailDomain]:
     rows = await tx.all(SQL["own_domains"])
     return [MailDomain(domain=Domain(row["domain"]), owner=row["owner_organisation"]) for row in rows]

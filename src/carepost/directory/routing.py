@@ -3,8 +3,8 @@
 Promises
     `jo.bloggs+clinic@` reaches jo.bloggs unless somebody owns that very address (RFC 5233).
     Case makes no difference, nor do quotation marks around a local part that needs none (RFC 5321 §4.1.2).
-    `postmaster` and `abuse` of our own domains reach somebody, if the operator named somebody (RFC 5321 §4.5.1,
-    RFC 2142 §4).
+    `postmaster` and `abuse` of our own domains and of our host reach whom the operator named (RFC 5321 §4.5.1,
+    RFC 2142 §4); where nobody was named, `duties.py` finds an administrator.
 """
 
 import re
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from carepost.base.address import EmailAddress
+from carepost.base.address import Domain, EmailAddress
 from carepost.directory.model import AddressRoute, Found, RefusalReason, Refusing, Route, RouteState, Unknown
 
 _ESCAPED = re.compile(r"\\(.)")
@@ -24,8 +24,10 @@ _DUTIES = frozenset({"postmaster", "abuse"})
 class RoutingPolicy:
     # RFC 5233 §1: what divides the mailbox from the detail. Empty: no sub-addresses.
     separator: str = "+"
-    # Who reads mail to postmaster@ and abuse@ of every own domain that has no such mailbox.
+    # Who reads mail to postmaster@ and abuse@ of every own domain that has no such mailbox. None: an administrator.
     postmaster: EmailAddress | None = None
+    # The name that we give in greetings: `postmaster` without a domain is meant there, and so may its mail be.
+    hostname: Domain | None = None
 
 
 def keys_of(address: EmailAddress, policy: RoutingPolicy) -> tuple[str, ...]:
@@ -38,6 +40,12 @@ def keys_of(address: EmailAddress, policy: RoutingPolicy) -> tuple[str, ...]:
     if base in _DUTIES and policy.postmaster is not None:
         keys.append(policy.postmaster.key)
     return tuple(keys)
+
+
+def is_duty(address: EmailAddress, policy: RoutingPolicy) -> bool:
+    """Whether somebody has to read mail to this address of ours, whoever it is."""
+    local = _plain(address.local)
+    return (local.split(policy.separator, 1)[0] if policy.separator else local) in _DUTIES
 
 
 def choose(address: EmailAddress, keys: Sequence[str], rows: Sequence[AddressRoute], *, ours: bool) -> Route:

@@ -18,8 +18,11 @@ from carepost.base.errors import NotAllowed
 from carepost.base.ids import MailboxId, OrganisationId, PersonId
 from carepost.directory import repo
 from carepost.directory.access import AccessRights, OnPerson, Thing, Verb, authorize, outranks
+from carepost.directory.duties import Duties
 from carepost.directory.model import (
+    Found,
     MailboxAccess,
+    MailboxKind,
     MailboxRecord,
     Member,
     Organisation,
@@ -27,9 +30,10 @@ from carepost.directory.model import (
     Route,
     SecureDomain,
     SecureVerdict,
+    Unknown,
 )
 from carepost.directory.register import judge
-from carepost.directory.routing import RoutingPolicy, choose, keys_of
+from carepost.directory.routing import RoutingPolicy, choose, is_duty, keys_of
 from carepost.infra.db import Database
 
 _NOBODY = AccessRights(person=None, organisation=None, status=None)
@@ -54,6 +58,7 @@ class Directory:
     db: Database
     clock: Clock
     policy: LookupPolicy = field(default_factory=LookupPolicy)
+    _duties: Duties = field(default_factory=Duties, init=False, compare=False, repr=False)
     _register: list[_Register] = field(default_factory=list, init=False, compare=False, repr=False)
 
     async def route(self, address: EmailAddress, *, from_outside: bool = True) -> Route:  # noqa: ARG002 - lists closed to outsiders arrive with lists
@@ -61,7 +66,13 @@ class Directory:
         keys = keys_of(address, self.policy.routing)
         async with self.db.transaction() as tx:
             ours, rows = await repo.route(tx, address.domain, keys)
-        return choose(address, keys, rows, ours=ours)
+            ours = ours or address.domain == self.policy.routing.hostname
+            found = choose(address, keys, rows, ours=ours)
+            if isinstance(found, Unknown) and ours and is_duty(address, self.policy.routing):
+                holder = await self._duties.holder(tx, address.domain, now=self.clock.now())
+                if holder is not None:
+                    return Found(address, holder[1], holder[0], MailboxKind.PERSONAL)
+        return found
 
     async def own_domains(self) -> frozenset[Domain]:
         return (await self._read_register()).own

@@ -88,6 +88,9 @@ class Smtp(_Section, frozen=True, kw_only=True):
     trusted_xclient: Annotated[
         Strings, says("Networks that may tell us the real client by XCLIENT: your own mail systems in front.")
     ] = ()
+    postmaster: Annotated[
+        str, says("Who reads mail to postmaster and abuse: an address of ours. Empty: an administrator.")
+    ] = ""
     spool: Annotated[str, says("Where large messages wait, sealed, while they arrive.")] = "spool"
     certificate_file: Annotated[str, says("The TLS certificate chain, PEM. Read again when it changes.")] = ""
     key_file: Annotated[str, says("The certificate's private key, PEM.")] = ""
