@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from bench.corpus import Corpus
 from bench.world import Member
@@ -19,7 +19,7 @@ from carepost.store.model import MailboxLike
 DISTINCT = 2_000  # letters that are made; each is stored again and again under keys of its own
 SHRINK = 20  # documents a twentieth of those of the SMTP corpus: about 25 kB a letter, as in the peers' mailbox
 _BATCH = 500
-_FIRST = datetime(2024, 1, 1, tzinfo=timezone.utc)
+_FIRST = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,10 @@ async def _lay(areas: Areas, mailbox: MailboxLike, folder: FolderId, batch: Sequ
         held = await areas.store.keys.mailbox(tx, mailbox)
         await tx.many(repo.SQL["insert_object"], [_object(one, at) for one in prepared])
         wraps = [
-            (one.id, vault.wrap_key(held.key, objects.object_key_aad(mailbox.organisation, mailbox.id, one.id), one.key))
+            (
+                one.id,
+                vault.wrap_key(held.key, objects.object_key_aad(mailbox.organisation, mailbox.id, one.id), one.key),
+            )
             for one in prepared
         ]
         await repo.insert_object_keys(tx, mailbox.id, mailbox.organisation, wraps)

@@ -61,7 +61,10 @@ def _measure(login: Login) -> dict[str, float]:
     count = box.select()
     chance = random.Random(5)
     note("sign in and SELECT, ms", sign_in)
-    note("50 newest, envelopes and structure, ms", lambda b: b.ask(f"FETCH {count - 49}:{count} (UID FLAGS ENVELOPE BODYSTRUCTURE)"))
+    note(
+        "50 newest, envelopes and structure, ms",
+        lambda b: b.ask(f"FETCH {count - 49}:{count} (UID FLAGS ENVELOPE BODYSTRUCTURE)"),
+    )
     note("all flags, ms", lambda b: b.ask("FETCH 1:* (UID FLAGS)", keep=False), 3)
     some = sorted(chance.sample(range(1, count + 1), min(1000, count)))
     began = time.perf_counter()
@@ -136,9 +139,9 @@ def _dovecot(work: Path, messages: int) -> Iterator[tuple[Login, Callable[[], fl
         for n in range(messages):
             seen = "S" if n % 10 else ""
             raw = raws[n % len(raws)]
-            at = 1_704_067_200 + 300 * n
-            path = place / "cur" / f"{at}.M{n}.bench,S={len(raw)}:2,{seen}"
-            path.write_bytes(raw.replace(b"\r\n", b"\n"))
+            kept, at = raw.replace(b"\r\n", b"\n"), 1_704_067_200 + 300 * n
+            path = place / "cur" / f"{at}.M{n}.bench,S={len(kept)},W={len(raw)}:2,{seen}"
+            path.write_bytes(kept)
             os.utime(path, (at, at))
         for parent, _, files in os.walk(server.mail):
             os.chown(parent, 5000, 5000)

@@ -81,7 +81,7 @@ def spawned(plan: Plan) -> Run:
     return run
 
 
-def _child(plan: Plan, pipe) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _child(plan: Plan, pipe) -> None:  # type: ignore[no-untyped-def]
     pipe.send(carry_out(plan))
 
 

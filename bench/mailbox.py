@@ -121,7 +121,7 @@ class Watcher:
         return seen
 
 
-def _watch(logins: list[Login], pipe) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _watch(logins: list[Login], pipe) -> None:  # type: ignore[no-untyped-def]
     boxes = [Mailbox(login) for login in logins]
     known = [box.select() for box in boxes]
     pipe.send("ready")

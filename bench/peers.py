@@ -22,6 +22,12 @@ from bench.words import OUTSIDE
 
 _NEEDED = ("postfix", "dovecot", "rspamd", "clamd", "redis-server", "unbound")
 MAILBOXES = 20
+# Postfix and Dovecot (sdbox, mail_crypt), and what stands between them.
+CHAINS = {
+    "full": "peers, full",  # rspamd, Redis, and clamd for named attachments that are no pictures: rspamd's default
+    "fullwhole": "peers, full, whole message scanned",  # the same, clamd is given everything, as ours is
+    "bare": "peers, bare",  # no gateway at all
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +59,7 @@ def why_not() -> str | None:
 
 @contextlib.contextmanager
 def chain(name: str, *, work: Path, dkim_public: str) -> Iterator[Chain]:
-    """`bare`: Postfix and Dovecot. `full`: with rspamd, Redis and clamd too. Both store in sdbox with mail_crypt."""
+    """One of CHAINS, running until the block ends."""
     lib, corpus = scripts(work)
     corpus.EXTERNAL, corpus.SIGNED, corpus.SELECTOR = list(OUTSIDE), list(SIGNING), SELECTOR
     running, milter = [], None
@@ -61,14 +67,15 @@ def chain(name: str, *, work: Path, dkim_public: str) -> Iterator[Chain]:
     ports = {key: free_port() for key in lib.P}
     try:
         with on_ports(lib, ports):
-            if name == "full":
-                running.append(lib.Unbound().start(dkim_public))
+            if name != "bare":
+                running.append(_own(lib.Unbound(), name).start(dkim_public))
             dovecot = _own(lib.Dovecot("sdbox", crypt=True, tag=f"bench-{name}"), name)
             running.append(dovecot.start(wipe=True))
-            if name == "full":
-                running += [lib.Redis().start(), lib.Clamd().start()]
-                rspamd = lib.Rspamd().start(milter=True, clamav="parts", unix=True)
-                running.append(rspamd)
+            if name != "bare":
+                running += [_own(lib.Redis(), name).start(), _own(lib.Clamd(), name).start()]
+                rspamd = _own(lib.Rspamd(), name)
+                rspamd.sock = f"{rspamd.dir}/run/milter.sock"
+                running.append(rspamd.start(milter=True, clamav="whole" if name == "fullwhole" else "parts", unix=True))
                 rspamd.train()
                 milter = f"unix:{rspamd.sock}"
             running.append(_own(lib.Postfix(), name).start(milter=milter, extra="in_flow_delay = 0\n"))
@@ -96,7 +103,7 @@ def on_ports(lib: ModuleType, ports: dict[str, int]) -> Iterator[None]:
         lib.P.update(before)
 
 
-def _own(peer, name: str):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+def _own(peer, name: str):  # type: ignore[no-untyped-def]
     peer.dir = f"{peer.dir}-{name}"
     return peer
 

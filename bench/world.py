@@ -148,7 +148,6 @@ def _config(data: Path, ports: Ports, *, relay_workers: int, clamd_port: int | N
         "observe": {"listen": [f"127.0.0.1:{ports.observe}"], "log": "json"},
         "gateway": {"dns_zone": "names.toml", "clamd": f"127.0.0.1:{clamd_port}" if clamd_port else ""},
         "workers": {"relay": relay_workers, "access": 1},
-        "limits": {"mailbox_gb": 100},
     }
     lines = []
     for name, values in sections.items():
@@ -182,7 +181,7 @@ def _write_certificate(data: Path) -> None:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"mx.{INSIDE}")])
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
