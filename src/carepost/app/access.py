@@ -103,6 +103,7 @@ async def run_access(settings: Settings, dsns: Dsns, sockets: AccessSockets, obs
         for number, certificate in enumerate(certificates.watched):
             tasks.start(f"certificate {number}", partial(certificate.watch, log.info), restart=restart)
         tasks.start("chores", Chores(areas).run, restart=restart)
+        tasks.start("forgetting", Chores(areas).forget, restart=restart)
         tasks.start("checkpoints", Chores(areas).sign, restart=restart)
         if sockets.imap or sockets.imap_tls:
             server = imap_server(areas, certificates)
