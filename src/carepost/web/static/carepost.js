@@ -18,6 +18,7 @@ const isWide = () => matchMedia("(min-width: 700px)").matches;
 // ---- Opening a message in the reading pane -------------------------------------------------------------------------
 
 let asked = 0;
+let shown = location.pathname; // a skip link changes the fragment only, and must not load anything anew
 
 async function open(href, { push = true, focus = false } = {}) {
   const mine = ++asked;
@@ -34,6 +35,7 @@ async function open(href, { push = true, focus = false } = {}) {
   const page = new DOMParser().parseFromString(fragment, "text/html");
   reading.replaceChildren(...page.body.childNodes);
   if (push) history.pushState({ href }, "", href);
+  shown = new URL(href, location.href).pathname;
   mark(href);
   const subject = reading.querySelector(".letter-subject");
   document.title = document.title.replace(/^.*? – /, `${subject?.textContent ?? "Message"} – `);
@@ -69,7 +71,7 @@ if (lines && reading) {
   });
   addEventListener("popstate", (event) => {
     if (event.state?.href) open(event.state.href, { push: false });
-    else location.reload();
+    else if (location.pathname !== shown) location.reload();
   });
 }
 
