@@ -195,7 +195,8 @@ def standings(rights: AccessRights, thing: Thing) -> frozenset[Standing]:
         found.add(Standing.OPERATOR)
     match thing:
         case OnMailbox(mailbox, organisation):
-            found |= _to_mailbox(rights, mailbox)
+            if organisation == rights.organisation:
+                found |= _to_mailbox(rights, mailbox)
         case OnPerson(person, organisation):
             if person == rights.person and organisation == rights.organisation:
                 found.add(Standing.SELF)
