@@ -56,7 +56,7 @@ class Corpus:
         self.shrink = shrink
         chance = random.Random(seed)
         self._sentences = [
-            " ".join(chance.choices(VOCABULARY, k=chance.randint(6, 15)) + [_rare(chance)]).capitalize() + "."
+            " ".join([*chance.choices(VOCABULARY, k=chance.randint(6, 15)), _rare(chance)]).capitalize() + "."
             for _ in range(4000)
         ]
         self._people = [(chance.choice(GIVEN), chance.choice(FAMILY), chance.choice(OUTSIDE)) for _ in range(400)]

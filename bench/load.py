@@ -4,6 +4,7 @@ One thread a connection, blocking sockets: sending large messages costs the gene
 process of its own (`spawned`), so that it does not share an interpreter with what it measures.
 """
 
+import contextlib
 import multiprocessing
 import queue
 import socket
@@ -157,10 +158,8 @@ class _Connection:
         return self._reply()
 
     def quit(self) -> None:
-        try:
+        with contextlib.suppress(OSError):
             self._ask("QUIT")
-        except OSError:
-            pass
         self._socket.close()
 
     def _ask(self, line: str) -> str:

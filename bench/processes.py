@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Self
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -59,7 +60,7 @@ class Watch(threading.Thread):
         self._cpu, self._busy = cpu_seconds(self._roots), busy_seconds()
         self.cpu = 0.0
 
-    def __enter__(self) -> "Watch":
+    def __enter__(self) -> Self:
         self.start()
         return self
 

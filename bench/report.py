@@ -35,15 +35,19 @@ def _smtp() -> str:
         return f"{title}\n{_NOT_MEASURED}\n"
     lines = [
         title,
-        f"Twenty connections over twenty mailboxes, {found['messages']} messages a round, {found['rounds']} rounds in turn, "
-        f"each with letters of its own (mean {found['mean_octets'] / 1000:.0f} kB: of fifty thirty short, fifteen with a "
-        "document of 100 to 500 kB, four of 1 to 5 MB, one invitation), medians. Every letter counts until it can be seen over "
-        f"IMAP. The last columns are an open loop of {found['paced_rate']:g} messages a second, from the moment a message was due "
-        "until it was seen. CPU is that of all processes of the chain, PostgreSQL and clamd included; "
-        "the load generator and other programs share the same cores (column “others”).",
+        (
+            f"Twenty connections over twenty mailboxes, {found['messages']} messages a round, {found['rounds']} rounds in turn, "
+            f"each with letters of its own (mean {found['mean_octets'] / 1000:.0f} kB: of fifty thirty short, fifteen with a "
+            "document of 100 to 500 kB, four of 1 to 5 MB, one invitation), medians. Every letter counts until it can be seen over "
+            f"IMAP. The last columns are an open loop of {found['paced_rate']:g} messages a second, from the moment a message was due "
+            "until it was seen. CPU is that of all processes of the chain, PostgreSQL and clamd included; "
+            "the load generator and other programs share the same cores (column “others”)."
+        ),
         "",
-        "Ours: the whole inbound gateway (SPF, DKIM, DMARC, ARC against a table of names, archives, documents, content, policy cards), "
-        "each message sealed, `fsync` on, audit on, one relay worker a core. clamd has 100,000 hashes and 20,000 patterns of its own making.",
+        (
+            "Ours: the whole inbound gateway (SPF, DKIM, DMARC, ARC against a table of names, archives, documents, content, policy cards), "
+            "each message sealed, `fsync` on, audit on, one relay worker a core. clamd has 100,000 hashes and 20,000 patterns of its own making."
+        ),
         "",
         "| chain | messages/s | CPU ms a message | at 5/s p50 | at 5/s p99 | DATA to 250 p50 / p99 (20 connections) | peak memory (PSS) | others' CPUs |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -61,8 +65,10 @@ def _smtp() -> str:
     disk = found["disk"]
     lines += [
         "",
-        f"Disk: {_n(disk['octets_a_message'])} octets a message of {_n(disk['raw_octets'])} (database with indexes, audit, verdicts and "
-        f"search words; {disk['messages']} messages; write-ahead log not counted).",
+        (
+            f"Disk: {_n(disk['octets_a_message'])} octets a message of {_n(disk['raw_octets'])} (database with indexes, audit, verdicts and "
+            f"search words; {disk['messages']} messages; write-ahead log not counted)."
+        ),
         "",
         _provenance(found),
     ]
@@ -99,8 +105,10 @@ def _imap() -> str:
     contenders = found["contenders"]
     lines = [
         title,
-        f"{found['messages']:,} messages of {found['filling']['raw_octets'] / 1000:.0f} kB in one folder, warm, medians. Ours over TLS and sealed; "
-        "Dovecot in clear, its index and cache built before.",
+        (
+            f"{found['messages']:,} messages of {found['filling']['raw_octets'] / 1000:.0f} kB in one folder, warm, medians. Ours over TLS and sealed; "
+            "Dovecot in clear, its index and cache built before."
+        ),
         "",
         "| | " + " | ".join(contenders) + " |",
         "| --- |" + " --- |" * len(contenders),
@@ -111,8 +119,10 @@ def _imap() -> str:
     filling = found["filling"]
     lines += [
         "",
-        f"Search index: {_n(filling['folded_a_second'])} messages/s folded, {_n(filling['index_octets_a_message'])} sealed octets a message. "
-        f"Sealing and storing in bulk: {_n(filling['filled_a_second'])} messages/s on one core.",
+        (
+            f"Search index: {_n(filling['folded_a_second'])} messages/s folded, {_n(filling['index_octets_a_message'])} sealed octets a message. "
+            f"Sealing and storing in bulk: {_n(filling['filled_a_second'])} messages/s on one core."
+        ),
         "",
         _provenance(found),
     ]
