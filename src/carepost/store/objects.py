@@ -6,6 +6,7 @@ Promises
     Mailboxes are laid into in the order of their numbers, so two messages to the same people never deadlock.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from carepost.store.model import Laid, SpecialUse
 
 _SUMMARY = b"carepost summary"
 _WORDS = b"carepost words"
+# Wrapping a key for a mailbox takes 0.1 ms; for more mailboxes than these it is done in a thread.
+IN_LINE_DELIVERIES = 50
 WORDS_BYTES_MAX = 1 << 20  # of text of one message that the search index looks at, before compression
 
 
@@ -86,7 +89,7 @@ async def lay_in(
     tx: Transaction, prepared: Prepared, deliveries: Sequence[Delivery], *, trace: TraceId | None, at: datetime
 ) -> list[Laid]:
     """Give each mailbox the stored object. Part of the caller's transaction; raises Broken when a folder is missing."""
-    wraps = _wraps(prepared.organisation, prepared.id, prepared.key, deliveries)
+    wraps = await _wraps(prepared.organisation, prepared.id, prepared.key, deliveries)
     return await _lay_in(tx, prepared.organisation, prepared.id, prepared.size, wraps, trace=trace, at=at)
 
 
@@ -105,19 +108,21 @@ async def lay_in_stored(
 
     A mailbox may hold the object by now, copied there by a colleague who got it at once.
     """
-    wraps = _wraps(organisation, object_id, key, deliveries)
+    wraps = await _wraps(organisation, object_id, key, deliveries)
     laid = await _lay_in(tx, organisation, object_id, size, wraps, trace=trace, at=at)
     for to, wrapped in wraps:
         await repo.insert_object_keys(tx, to.mailbox, organisation, [(object_id, wrapped)])
     return laid
 
 
-def _wraps(
+async def _wraps(
     organisation: OrganisationId, object_id: ObjectId, key: bytes, deliveries: Sequence[Delivery]
 ) -> list[tuple[Delivery, bytes]]:
     ordered = sorted(deliveries, key=lambda delivery: delivery.mailbox)
     intakes = [(to.intake_public, object_key_aad(organisation, to.mailbox, object_id)) for to in ordered]
-    return list(zip(ordered, vault.seal_to_each(intakes, key), strict=True))
+    many = len(intakes) > IN_LINE_DELIVERIES
+    sealed = await asyncio.to_thread(vault.seal_to_each, intakes, key) if many else vault.seal_to_each(intakes, key)
+    return list(zip(ordered, sealed, strict=True))
 
 
 async def _lay_in(
