@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from carepost.base.address import Domain, EmailAddress
 from carepost.base.errors import Malformed, NotAllowed
 from carepost.base.ids import MailboxId, OrganisationId, TraceId
-from carepost.mailauth.author import read_author
+from carepost.mailauth.author import Author, read_author
 from carepost.mailauth.fields import split_message
 from carepost.policy.actions import Action, Decision
 
@@ -121,9 +121,24 @@ class Examination:
     contents: "Contents"
     raw: bytes
     now: datetime
+    # Most checks ask who wrote the message: it is read once.
+    _author: list[Author] = field(default_factory=list, init=False, repr=False, compare=False)
+    _author_domains: list[Domain] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def author(self) -> Author:
+        """Whom From names, as DMARC reads it."""
+        if not self._author:
+            self._author.append(read_author(split_message(self.raw)[0]))
+        return self._author[0]
 
     def author_domains(self) -> list[Domain]:
         """Every domain that some reader might see in From, in order; at most AUTHOR_DOMAINS_MAX."""
+        if not self._author_domains:
+            self._author_domains.extend(self._read_author_domains())
+        return list(self._author_domains)
+
+    def _read_author_domains(self) -> list[Domain]:
         sure = self.sure_domain()
         domains: dict[Domain, None] = {} if sure is None else {sure: None}
         for author in self.message.authors():
@@ -135,7 +150,7 @@ class Examination:
 
     def sure_domain(self) -> Domain | None:
         """The author's domain if no two readers could differ about it: the very one that DMARC speaks of. P12."""
-        author = read_author(split_message(self.raw)[0])
+        author = self.author
         return None if author.fault or not author.domains else Domain(author.domains[0])
 
 

@@ -16,12 +16,12 @@ from carepost.gateway.examine import aside
 from carepost.gateway.facts import AUTHENTICATION
 from carepost.gateway.model import Check, Examination, Finding, Via
 from carepost.mailauth.arc import ArcResult, ArcStatus, verify_arc
-from carepost.mailauth.author import read_author
+from carepost.mailauth.author import Author
 from carepost.mailauth.canonical import BodyHashes
 from carepost.mailauth.dkim import DkimResult, DkimStatus, hash_ahead, verify_dkim
 from carepost.mailauth.dmarc import DmarcResult, DmarcStatus, check_dmarc
 from carepost.mailauth.dmarc_record import DmarcPolicy
-from carepost.mailauth.fields import Field, split_message
+from carepost.mailauth.fields import split_message
 from carepost.mailauth.resolver import Resolver
 from carepost.mailauth.results import results_value
 from carepost.mailauth.spf import SpfResult, SpfStatus, check_spf
@@ -101,13 +101,14 @@ async def _ask(resolver: Resolver, examination: Examination) -> _Results:
         )
         dkim = group.create_task(verify_dkim(resolver, headers=headers, body=hashes, now=examination.now))
         arc = group.create_task(verify_arc(resolver, headers=headers, body=hashes, now=examination.now))
-    dmarc = await check_dmarc(resolver, from_domains=_author_domains(headers), spf=spf.result(), dkim=dkim.result())
+    dmarc = await check_dmarc(
+        resolver, from_domains=_author_domains(examination.author), spf=spf.result(), dkim=dkim.result()
+    )
     return _Results(spf.result(), dkim.result(), dmarc, arc.result())
 
 
-def _author_domains(headers: list[Field]) -> tuple[str, ...]:
+def _author_domains(author: Author) -> tuple[str, ...]:
     """The one author's domain; when there is doubt about the author, two of them, so that DMARC sees the doubt."""
-    author = read_author(headers)
     return author.domains if not author.fault else (*author.domains[:2], "", "")[:2]
 
 

@@ -4,8 +4,6 @@ import re
 from dataclasses import dataclass
 
 from carepost.gateway.model import Check, Examination, Finding
-from carepost.mailauth.author import read_author
-from carepost.mailauth.fields import split_message
 from carepost.message.defects import Defect
 
 NAME = "structure"
@@ -43,7 +41,7 @@ def _hops(examination: Examination, limits: StructureLimits) -> list[Finding]:
 
 
 def _author(examination: Examination) -> list[Finding]:
-    fault = read_author(split_message(examination.raw)[0]).fault
+    fault = examination.author.fault
     return [_finding("sender-unclear", 3, f"does not say plainly who it is from: {fault}")] if fault else []
 
 
