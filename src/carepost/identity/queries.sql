@@ -244,6 +244,18 @@ WITH found AS (
 )
 SELECT * FROM found;
 
+-- is_session_open --
+-- Whether a session, by its number, is still good in every respect; this does not count as use.
+SELECT EXISTS (
+         SELECT FROM session
+           JOIN person ON person.organisation_id = session.organisation_id AND person.id = session.person_id
+          WHERE session.organisation_id = %(organisation)s AND session.id = %(session)s
+            AND session.person_id = %(person)s AND session.revoked_at IS NULL AND session.absolute_until > %(now)s
+            AND session.last_used_at + session.idle_seconds * interval '1 second' > %(now)s
+            AND (person.sessions_not_before IS NULL OR session.created_at > person.sessions_not_before)
+            AND person.status = ANY(%(statuses)s)
+       ) AS good;
+
 -- end_session --
 -- One session is over. No row when it was already.
 UPDATE session SET revoked_at = %(now)s

@@ -52,6 +52,13 @@ async def insert_session(
     return SessionId((await tx.one(SQL["insert_session"], values))["id"])
 
 
+async def is_session_open(
+    tx: Transaction, organisation: OrganisationId, person: PersonId, session: SessionId, *, now: datetime
+) -> bool:
+    values = {"organisation": organisation, "person": person, "session": session, "now": now, "statuses": _STATUSES}
+    return bool((await tx.one(SQL["is_session_open"], values))["good"])
+
+
 async def resume_session(
     tx: Transaction, organisation: OrganisationId, token_hash: bytes, *, now: datetime, touch_before: datetime
 ) -> Session | None:

@@ -68,6 +68,11 @@ class Sessions:
                 tx, presented.organisation, presented.hash, now=now, touch_before=now - self.policy.touch_every
             )
 
+    async def is_open(self, organisation: OrganisationId, person: PersonId, session: SessionId) -> bool:
+        """Whether the session would still be resumed: for what was opened in it and carries no token. No use of it."""
+        async with self.db.transaction(organisation) as tx:
+            return await repo.is_session_open(tx, organisation, person, session, now=self.clock.now())
+
     async def end(self, token: str) -> None:
         """Sign out. Nothing happens when it is over already."""
         presented = tokens.read(token)

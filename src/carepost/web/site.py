@@ -91,9 +91,15 @@ def build(policy: WebPolicy, rooms: SiteRooms) -> Sites:
             sessions=identity.sessions, app_passwords=identity.app_passwords, accounts=identity.accounts
         ).doors(),
         *mail_doors(rooms.mail),
-        *PublicPages(rooms.is_ready).doors(),
+        *PublicPages(rooms.is_ready, rooms.directory).doors(),
     )
-    content = ContentSite(policy=policy, notes=notes, directory=rooms.directory, messages=rooms.mail.messages)
+    content = ContentSite(
+        policy=policy,
+        notes=notes,
+        directory=rooms.directory,
+        messages=rooms.mail.messages,
+        sessions=identity.sessions,
+    )
     return Sites(_pages(house, doors, static), content.build(), doors)
 
 

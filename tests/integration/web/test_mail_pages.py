@@ -266,6 +266,19 @@ async def test_who_loses_a_mailbox_loses_the_links_to_its_content_at_once(world:
     assert (await browser.get(f"/mail/{box.id}")).status == 404
 
 
+async def test_a_link_to_content_ends_with_the_session_it_was_opened_in(world: WebWorld, ada: WebPerson) -> None:
+    """R194: on a shared computer the browser's history still has it."""
+    uid = await world.letter(ada.mailbox, HTML)
+    token = await world.session_of(ada)
+    page = await world.browser(token).get(f"/mail/{ada.mailbox.id}/{await world.inbox(ada.mailbox)}/{uid}?as=html")
+    path = str(page.tree.css_first("iframe").attributes["src"]).removeprefix(world.content_origin)
+    assert (await world.content_browser().get(path)).status == 200
+    await world.sessions.end(token)
+    after = await world.content_browser().get(path)
+    assert after.status == 404
+    assert "signed out" in after.words()
+
+
 async def test_an_attachment_is_looked_at_or_saved_and_never_run(world: WebWorld, ada: WebPerson) -> None:
     uid = await world.letter(ada.mailbox, HTML)
     at = f"/mail/{ada.mailbox.id}/{await world.inbox(ada.mailbox)}/{uid}"
@@ -386,3 +399,26 @@ async def test_shortcuts_can_be_switched_off(world: WebWorld, browser: AsgiBrows
     settings = await browser.get("/settings")
     await browser.post("/settings/keyboard", {"csrf": settings.proof(), "keys": "off"})
     assert "data-keyboard" not in (await inbox_page(world, browser, ada)).tree.css_first("body").attributes
+
+
+async def test_who_opens_a_shared_mailbox_is_written_down_once_a_session(world: WebWorld, ada: WebPerson) -> None:
+    bea = await world.web_person(ada.mailbox.organisation, "Bea Brown")
+    box = await world.shared(ada.mailbox.organisation, "Results", ada, bea)
+    browser = world.browser(await world.session_of(ada))
+    for _ in range(3):
+        assert (await browser.get(f"/mail/{box.id}/{await world.inbox(box)}")).words(".list-title") == "Results"
+    async with world.db.transaction(ada.mailbox.organisation) as tx:
+        rows = await tx.all("SELECT details FROM audit_event WHERE event = 'mail.shared_mailbox.opened'")
+    assert len(rows) == 1
+    assert '"door":"web"' in str(rows[0]["details"]).replace(" ", "")
+
+
+async def test_help_names_ones_own_administrators_and_a_stranger_gets_the_service_desk(
+    world: WebWorld, browser: AsgiBrowser, ada: WebPerson
+) -> None:
+    admin = await world.web_person(ada.mailbox.organisation, "Zoe Admin", Role.LOCAL_ADMINISTRATOR)
+    page = await browser.get("/help")
+    assert admin.address in page.words("main")
+    stranger = await world.browser().get("/help")
+    assert admin.address not in stranger.text
+    assert "0300 555 0100" in stranger.words("main")

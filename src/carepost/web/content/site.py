@@ -2,7 +2,7 @@
 
 Promises
     No cookie is read or set here; who may look is sealed into the address for some minutes, and asked again each time:
-    who lost the mailbox or whose account was closed sees nothing more.
+    who signed out, lost the mailbox or whose account was closed sees nothing more.
     Every answer, errors too, carries the content policy: no script, no form, no fetch elsewhere, framed by us only.
     A body is what `message.sanitise` returned, unedited; an attachment is its bytes, never as an active type.
 """
@@ -19,9 +19,10 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from carepost.base.errors import MailError, NotPossible
-from carepost.base.ids import FolderId, MailboxId, OrganisationId, PersonId
+from carepost.base.ids import FolderId, MailboxId, OrganisationId, PersonId, SessionId
 from carepost.directory.access import OnMailbox, Verb, authorize
 from carepost.directory.service import Directory
+from carepost.identity.sessions import Sessions
 from carepost.message.model import Message, Part
 from carepost.message.parse import parse
 from carepost.message.sanitise import SafeHtml
@@ -43,6 +44,7 @@ class ContentSite:
     notes: Notes
     directory: Directory
     messages: MessageStore
+    sessions: Sessions
 
     def build(self) -> Starlette:
         route = Route("/c/{note}", self._answer, methods=["GET"])
@@ -67,7 +69,10 @@ class ContentSite:
 
     async def _message(self, note: ContentNote) -> Message:
         organisation, mailbox = OrganisationId(note.organisation), MailboxId(note.mailbox)
-        rights = await self.directory.rights_of(organisation, PersonId(note.person))
+        person = PersonId(note.person)
+        if not await self.sessions.is_open(organisation, person, SessionId(note.session)):
+            raise NotPossible("You have signed out. Sign in and open the message again.")
+        rights = await self.directory.rights_of(organisation, person)
         authorize(rights, Verb.MAILBOX_READ, OnMailbox(mailbox, organisation))
         raw = await self.messages.body(MailboxRef(mailbox, organisation), FolderId(note.folder), note.uid)
         if raw is None:
