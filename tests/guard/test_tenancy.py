@@ -1,4 +1,4 @@
-"""Every table has a tenant or a reason; the catalogue itself is asked. security.md section 8, T4."""
+"""Every table has a tenant or a reason; the catalogue itself is asked. T4."""
 
 from collections.abc import Iterator
 

@@ -62,3 +62,18 @@ def test_nothing_passes_itself_off_as_the_national_service() -> None:
     brand = re.compile(r"frutiger|nhs[- _]?logo|nhsuk-|NHSmail|#005eb8", re.IGNORECASE)
     found = [f"{path}: {match.group()}" for path in shown for match in brand.finditer(texts()[path])]
     assert found == []
+
+
+def test_nothing_cites_a_paper_that_is_not_here() -> None:
+    """Design papers outside the repository are no use to its readers: cite docs/, an ADR, an RFC or an attack's number."""
+    paper = re.compile(
+        r"(?<![\w/-])(components|walks|decisions|security|experience|architecture|anchors|requirements)\.md\b"
+    )
+    found = [
+        f"{path}:{number}"
+        for path, text in texts().items()
+        if path != THIS_FILE and path.suffix in {".py", ".sql", ".css", ".js", ".toml", ".html"}
+        for number, line in enumerate(text.splitlines(), 1)
+        if paper.search(line)
+    ]
+    assert found == []

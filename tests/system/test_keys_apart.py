@@ -1,4 +1,4 @@
-"""The role that faces strangers has no root key: not in a file, not in its memory, not in a parent's (section 4.2)."""
+"""The role that faces strangers has no root key: not in a file, not in its memory, not in a parent's."""
 
 import contextlib
 import re

@@ -30,7 +30,7 @@ _JOB = Actor.job("checkpoint")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointPolicy:
-    # security.md 7: what happens within five minutes can be cut off unseen, and no more.
+    # What happens within five minutes can be cut off unseen, and no more (A2).
     every: timedelta = timedelta(minutes=5)
 
 

@@ -1,4 +1,4 @@
-"""How many failures, how long a wait. PURE. R86, security.md 6.
+"""How many failures, how long a wait. PURE. R86, P20.
 
 Promises
     Nobody can lock a person out of a device that they have used before: its tries are counted apart from strangers'.
@@ -30,7 +30,7 @@ class ThrottlePolicy:
     # known devices are not counted here.
     source_burst: float = 200.0
     source_per_hour: float = 200.0
-    # What counts as one network: security.md 6.
+    # What counts as one network.
     source_v4_prefix: int = 24
     source_v6_prefix: int = 48
 

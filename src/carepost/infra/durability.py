@@ -27,7 +27,7 @@ SELECT name, setting
 _REPLICA = "SELECT pg_is_in_recovery() AS replica"
 
 # What each must be, and what goes wrong otherwise. Measured: synchronous_commit=off lost 2,946 of 109,953
-# acknowledged commits in five power cuts, fsync=off all of them (security.md, finding 2).
+# acknowledged commits in five power cuts, fsync=off all of them (docs/explain/why-postgresql.md).
 _WANTED: Mapping[str, tuple[str, str]] = {
     "fsync": ("on", "committed messages would be lost in a power cut"),
     "full_page_writes": ("on", "a power cut in mid-write would corrupt pages"),

@@ -58,7 +58,7 @@ def postgresql_conf(policy: EmbeddedPolicy, *, major: int, socket: Path, log: Pa
         "max_worker_processes": "4",
         "max_parallel_workers_per_gather": "0",
         "max_logical_replication_workers": "0",
-        # Queues collapse on stale statistics (components.md 10); looking often is cheap.
+        # Tables that are filled and emptied collapse on stale statistics; looking often is cheap.
         "autovacuum": "on",
         "autovacuum_max_workers": "2",
         "autovacuum_naptime": "20s",

@@ -3,7 +3,7 @@
 Promises
     Everything sealed is bound to where it belongs (its AAD): moved to another row, mailbox or organisation it does
     not open.
-    A sealed object that was shortened, reordered or changed by one bit does not open (STREAM; security.md 4.2).
+    A sealed object that was shortened, reordered or changed by one bit does not open (STREAM; docs/explain/keys.md).
     What is sealed with `seal_to` opens only with the private half: the role that faces port 25 holds no such key.
     A key opens one meaning: every use derives its own subkey by HKDF-Expand (RFC 5869 §2.3) under its own label.
 

@@ -16,7 +16,7 @@ from carepost.mailauth.fields import Field
 from carepost.mailauth.keys import SigningKey, algorithm_of, signed
 from carepost.mailauth.signature import coverage, header_digest
 
-# security.md P14; Reply-To is added, since it says where the answer goes.
+# P14; Reply-To is added, since it says where the answer goes.
 OVERSIGNED = (b"from", b"to", b"cc", b"subject", b"date", b"content-type", b"reply-to")
 # RFC 6376 §5.4.1: signed as often as they occur.
 SIGNED = (

@@ -7,7 +7,7 @@ Promises
     What a reader should know (pictures withheld, a link that says one place and leads to another) is data beside it.
 
 A sanitiser alone is not the control: what comes out is served only from the content origin, under a policy of
-`sandbox; default-src 'none'` (security.md 2.3). The order: `sanitise_tags` bounds and nests, `_Cleaning` decides on
+`sandbox; default-src 'none'`. The order: `sanitise_tags` bounds and nests, `_Cleaning` decides on
 every attribute, nh3 parses, cleans and writes.
 """
 
@@ -25,7 +25,7 @@ from carepost.message.sanitise_urls import content_id, host_in_words, host_of, i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SanitiseLimits:
-    """What a body may cost. security.md 2.3: size and depth first, because sanitisers are quadratic in depth."""
+    """What a body may cost. Size and depth first, because sanitisers are quadratic in depth."""
 
     html_max: int = 2_000_000  # Characters. Newsletters are below 200,000; Gmail clips at 102 kB.
     depth_max: int = 256  # Open elements. Deep layouts of nested tables reach about 60.

@@ -1,4 +1,4 @@
-"""A second reader's opinion: what a parser that is not ours sees in the same bytes (decisions.md, M3).
+"""A second reader's opinion: what a parser that is not ours sees in the same bytes (ADR-0007, M3).
 
 Promises
     `second_reading` never raises, whatever the other parser does, and gives it SECOND_READING_MAX bytes at most.

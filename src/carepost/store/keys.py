@@ -23,7 +23,7 @@ from carepost.store.model import MailboxLike
 # How a rotation gets into the record: in its own transaction, by whoever began it.
 Note = Callable[[Transaction, KeyRotated], Awaitable[None]]
 
-REMEMBER = timedelta(minutes=15)  # security.md 4.2: keys are cached for at most 15 minutes.
+REMEMBER = timedelta(minutes=15)  # docs/explain/keys.md: the longest that a destroyed key is remembered
 REMEMBERED_MAX = 20_000  # about 6 MB
 
 _COLUMN = b"carepost column"

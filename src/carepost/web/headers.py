@@ -1,4 +1,4 @@
-"""What every answer says to the browser about itself. OWASP ASVS 5.0 V3.4; security.md 2.3.
+"""What every answer says to the browser about itself. OWASP ASVS 5.0 V3.4.
 
 Promises
     The site's pages run our one script and nothing else, are framed by nobody, and frame the content origin only.

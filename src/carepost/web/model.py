@@ -16,7 +16,7 @@ class WebPolicy:
 
     # Scheme, host and port as the browser names them: "https://mail.example.org". Origin is compared with it.
     web_origin: str
-    # Where hostile content is shown: another origin, so that nothing of ours is within its reach (security.md 2.3).
+    # Where hostile content is shown: another origin, so that nothing of ours is within its reach.
     content_origin: str
     product: str = "Carepost"
     service_desk: str = ""  # shown to those who can't sign in (R42, R214): "0300 … , at any hour"

@@ -2,7 +2,7 @@
 
 Promises
     Every value is escaped by Jinja; Markup comes only from our own drawings and from `message.sanitise*`.
-    A name that a template misspells is an error, not an empty place (StrictUndefined; experience.md 1.2, trap 1).
+    A name that a template misspells is an error, not an empty place (StrictUndefined).
     A static file's address carries the hash of its content, so that it may be cached for ever.
 """
 

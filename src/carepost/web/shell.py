@@ -1,7 +1,7 @@
 """The way into every page: who is asking, may they, is the form ours; and what they are told when something is wrong.
 
 Promises
-    Every route is a Door that names who may use it; there is no other way to add one (style 25).
+    Every route is a Door that names who may use it; there is no other way to add one (STYLE.md, Proof).
     A form is looked at only if it carries our proof, bound to the browser's cookie, and comes from our own origin.
     An error page says what happened, why, and what to do next; it never says what only the log may know.
     Somebody who is not allowed to know that a mailbox exists is told the same as when it does not.

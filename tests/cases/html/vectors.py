@@ -1,4 +1,4 @@
-"""Hostile HTML, by class (security.md 2.3). Written for Carepost; each is a letter that somebody might send.
+"""Hostile HTML, by class. Written for Carepost; each is a letter that somebody might send.
 
 `EVIL` stands for a listening server: nothing may ever be asked of it. `window.__xss` is the canary: nothing may set it.
 """

@@ -20,7 +20,7 @@ from carepost.base.ids import OrganisationId, PersonId
 ORG = OrganisationId(7)
 START = datetime(2026, 11, 22, 9, tzinfo=UTC)
 LENGTH = 12
-# security.md A1 asks for 10^4: run so before a release; each run by default tries other ones.
+# A1. Ten thousand before a release; each run by default tries other ones.
 MUTATIONS = int(os.environ.get("CAREPOST_MUTATIONS", "1000"))
 
 

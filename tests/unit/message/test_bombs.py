@@ -12,7 +12,7 @@ from carepost.message.parse import parse
 from carepost.message.summary import decode, encode, summarise
 from carepost.message.words import search_text
 
-CPU_MAX = 0.25  # seconds; security.md M1
+CPU_MAX = 0.25  # seconds; M1
 MEMORY_MAX = 50 * 1024 * 1024
 
 

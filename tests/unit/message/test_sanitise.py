@@ -1,4 +1,4 @@
-"""Hostile HTML to safe HTML: security.md 2.3, H rows. Every vector is a case of its own."""
+"""Hostile HTML to safe HTML: Every vector is a case of its own."""
 
 import random
 import time

@@ -3,7 +3,7 @@
 Promises
     Rights are asked for every command that touches a mailbox; what was withdrawn bites within `limits.rights_s`.
     A shared mailbox is noted as opened once in each conversation before anything of it is shown (R51).
-    No transaction is held while anything is written to the client (style 14).
+    No transaction is held while anything is written to the client (STYLE.md, Data).
 """
 
 from contextlib import ExitStack

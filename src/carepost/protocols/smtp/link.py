@@ -5,7 +5,7 @@ Promises
     Nothing that arrived before TLS is read after it.
     Every wait ends: with octets, with None because the peer has gone or we have been interrupted, or with TimeoutError.
 
-A Protocol class, not a StreamReader: components.md section 2 measured four times the messages.
+A Protocol class, not a StreamReader: it was measured to take four times the messages.
 """
 
 import asyncio

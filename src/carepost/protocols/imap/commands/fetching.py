@@ -1,4 +1,4 @@
-"""FETCH: what messages are, from what was worked out when they arrived. RFC 9051 §6.4.5, walks.md 4.3.
+"""FETCH: what messages are, from what was worked out when they arrived. RFC 9051 §6.4.5, ADR-0010.
 
 Promises
     Nothing is parsed: envelopes and structures are stored, sections are cut out by offsets.
