@@ -110,6 +110,10 @@ _MAGIC: tuple[tuple[bytes, Kind], ...] = (
     (b"ID3", Kind.SOUND_OR_FILM),
     (b"\x1aE\xdf\xa3", Kind.SOUND_OR_FILM),
 )
+# Every part of every message is asked about several times; most begin like none of these.
+_MAGIC_BY_FIRST: dict[bytes, list[tuple[bytes, Kind]]] = {}
+for _magic, _kind in _MAGIC:
+    _MAGIC_BY_FIRST.setdefault(_magic[:1], []).append((_magic, _kind))
 _AT: tuple[tuple[int, bytes, Kind], ...] = (
     (257, b"ustar", Kind.TAR),
     (0x8001, b"CD001", Kind.DISK_IMAGE),
@@ -145,7 +149,7 @@ _HEADER_FIELD = re.compile(
 
 def kind_of(data: bytes) -> Kind:
     """The kind of a whole file, or of one whose first 64 KiB these are."""
-    for magic, kind in _MAGIC:
+    for magic, kind in _MAGIC_BY_FIRST.get(data[:1], ()):
         if data.startswith(magic):
             return kind if kind is not Kind.PICTURE or not data.startswith(b"BM") or _is_bitmap(data) else Kind.UNKNOWN
     for at, magic, kind in _AT:
