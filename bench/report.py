@@ -146,7 +146,14 @@ def _web() -> str:
             f"| {name} | {_n(row['p50_ms'], 1)} ms | {_n(row['p95_ms'], 1)} ms | {_n(row['p99_ms'], 1)} ms | {row['octets'] / 1000:.0f} kB |"
         )
     inbox = found["pages"]["the inbox page"]["p95_ms"]
-    lines += ["", f"First target, the inbox page's p95 under 50 ms: {_met(inbox < 50)}.", "", _provenance(found)]
+    # The target is for a mailbox of 100,000: a smaller one says nothing of it.
+    judged = _met(inbox < 50) if found["messages"] >= 100_000 else "not judged by so small a mailbox"
+    lines += [
+        "",
+        f"First target, the inbox page's p95 under 50 ms with 100,000 messages: {judged}.",
+        "",
+        _provenance(found),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -157,6 +164,7 @@ def _memory() -> str:
         return f"{title}\n{_NOT_MEASURED}\n"
     more = found["with_clients_mib"] - found["idle_mib"]
     parts = ", ".join(f"{name} {_n(size)} MiB" for name, size in found["parts"].items())
+    judged = _met(more < 150) if found["clients"] >= 200 else "not judged by so few"
     lines = [
         title,
         "`carepost serve` with its embedded PostgreSQL, one relay and one access worker, PSS of all processes, 15 s after the start.",
@@ -164,7 +172,7 @@ def _memory() -> str:
         "| | MiB | first target |",
         "| --- | --- | --- |",
         f"| idle ({parts}) | {_n(found['idle_mib'])} | under 300: {_met(found['idle_mib'] < 300)} |",
-        f"| {found['clients']} idle IMAP clients over TLS, more | {_n(more)} | 200 under 150: {_met(more < 150)} |",
+        f"| {found['clients']} idle IMAP clients over TLS, more | {_n(more)} | 200 under 150: {judged} |",
         "",
         _provenance(found),
     ]
