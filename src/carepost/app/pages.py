@@ -30,10 +30,10 @@ async def serve_pages(
 ) -> None:
     """Serve both origins until cancelled."""
     sites = build_sites(areas)
-    pages = canonical(sites.pages, areas.settings.web.url)
+    pages, proxies = canonical(sites.pages, areas.settings.web.url), areas.settings.web.trusted_proxies
     async with asyncio.TaskGroup() as group:
-        group.create_task(_serve(pages, web, tls))
-        group.create_task(_serve(sites.content, content, tls))
+        group.create_task(_serve(pages, web, tls, proxies))
+        group.create_task(_serve(sites.content, content, tls, proxies))
 
 
 def build_sites(areas: Areas) -> Sites:
@@ -108,8 +108,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(app: ASGIApp, sockets: Sequence[socket.socket], tls: ServerTls | None) -> None:
-    config = uvicorn.Config(
+def server_config(app: ASGIApp, proxies: Sequence[str]) -> uvicorn.Config:
+    """Of `proxies`, networks, X-Forwarded-For is believed: else all visitors would count as one, the proxy, and a
+    stranger's tries at signing in would be held against everybody (R86)."""
+    return uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
@@ -117,12 +119,17 @@ async def _serve(app: ASGIApp, sockets: Sequence[socket.socket], tls: ServerTls 
         http="httptools",
         ws="none",
         server_header=False,
-        proxy_headers=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
         limit_concurrency=_CONNECTIONS_MAX,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_STOP_SECONDS,
         h11_max_incomplete_event_size=_HEAD_OCTETS_MAX,
     )
+
+
+async def _serve(app: ASGIApp, sockets: Sequence[socket.socket], tls: ServerTls | None, proxies: Sequence[str]) -> None:
+    config = server_config(app, proxies)
     config.load()
     config.ssl = tls.context if tls is not None else None
     server = _Server(config)

@@ -119,6 +119,9 @@ class Web(_Section, frozen=True, kw_only=True):
     content_listen: Annotated[Listen, says("The same for the origin that shows what strangers wrote.")] = (
         "127.0.0.1:8082",
     )
+    trusted_proxies: Annotated[
+        Strings, says("Networks of the TLS proxy in front: whose X-Forwarded-For is believed.")
+    ] = ("127.0.0.0/8", "::1/128")
     url: Annotated[str, says("The public address of the pages.", pattern=r"^https?://[^\s/]+$")] = (
         "http://127.0.0.1:8080"
     )

@@ -264,8 +264,10 @@ class House:
             raise NotOurForm(origin_given=True)
         if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
             raise NotOurForm(fetch_site=True)
-        length = request.headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > self.policy.form_octets_max:
+        # Without a length, in chunks, a form could go on for ever: browsers always say how long it is.
+        length = request.headers.get("content-length", "")
+        is_sized = length.isdigit() and len(length) < 10 and "transfer-encoding" not in request.headers
+        if not is_sized or int(length) > self.policy.form_octets_max:
             raise Malformed("The form is larger than any of ours.")
         if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
             raise Malformed("This is not one of our forms.")

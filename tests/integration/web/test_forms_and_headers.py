@@ -142,3 +142,17 @@ async def test_on_plain_http_for_a_demo_cookies_have_plain_names(world: WebWorld
     assert page.header("set-cookie").startswith("passerby=")
     assert "Secure" not in page.header("set-cookie")
     assert page.header("strict-transport-security") == ""
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"content-length": ""}, {"transfer-encoding": "chunked"}, {"content-length": "9" * 5000}],
+    ids=["no length", "in chunks", "endless"],
+)
+async def test_a_form_that_does_not_say_how_long_it_is_is_not_read(world: WebWorld, headers: dict[str, str]) -> None:
+    """Anybody may post to the sign-in page: what they send must not fill our memory."""
+    browser = world.browser()
+    proof = (await browser.get("/sign-in")).proof()
+    page = await browser.post("/sign-in", {"csrf": proof, "address": "x", "password": "x"}, headers)
+    assert page.status == 400
+    assert "larger than any of ours" in page.words()
