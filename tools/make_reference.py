@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes docs/reference (settings, policy cards, commands, audit events), from what the program itself says, and the list of
-decisions in docs/adr.
+decisions in docs/adr; and the figures in README.md, from docs/performance.md.
 
     .venv/bin/python tools/make_reference.py            write
     .venv/bin/python tools/make_reference.py --check    say which pages are not what they would be; exit code 1 then
@@ -8,6 +8,7 @@ decisions in docs/adr.
 tests/guard/test_documents.py runs the check.
 """
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
@@ -23,7 +24,9 @@ from carepost.gateway.deck import shipped_inbound
 from carepost.infra.settings import describe
 from carepost.policy.english import sentence
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+FIGURES_BEGIN, FIGURES_END = "<!-- performance -->", "<!-- /performance -->"
 MADE = "<!-- Made by tools/make_reference.py: change the program, not this page. -->"
 
 
@@ -102,6 +105,52 @@ def decisions() -> str:
     return "\n".join(lines) + "\n"
 
 
+def readme() -> str:
+    """README.md with the figures of docs/performance.md between its two marks."""
+    text = _read(ROOT / "README.md") or ""
+    before, _, rest = text.partition(FIGURES_BEGIN)
+    _, _, after = rest.partition(FIGURES_END)
+    return f"{before}{FIGURES_BEGIN}\n{_figures(_read(DOCS / 'performance.md') or '')}\n{FIGURES_END}{after}"
+
+
+def _figures(page: str) -> str:
+    sections = {part.splitlines()[0]: part for part in page.split("\n## ")[1:]}
+    lines = []
+    mail_in = _rows(sections.get("Mail in: from accepting to visible", ""))
+    if len(mail_in) > 1:
+        lines += [
+            "| mail in | messages/s | CPU a message | accepted to visible at 5/s, p50 | p99 |",
+            "| --- | --- | --- | --- | --- |",
+        ]
+        lines += [f"| {row[0]} | {row[1]} | {row[2]} ms | {row[3]} | {row[4]} |" for row in mail_in[1:]]
+    rest = [*_rows(sections.get("Pages", ""))[1:], *_rows(sections.get("Memory at rest", ""))[1:]]
+    figures = [
+        f"{row[0]}: p95 {row[2]}" if "page" in row[0] else f"{row[0]}: {row[1]} MiB"
+        for row in rest
+        if "letter" not in row[0]
+    ]
+    lines += ["", *[f"- {figure}" for figure in figures]] if figures else []
+    lines += [
+        "",
+        *[
+            line
+            for part in sections.values()
+            for line in part.splitlines()
+            if line.startswith(("- First target", "First target"))
+        ],
+    ]
+    if measured := re.search(r"^\*`[^`]+`, (.+)\*$", page, re.MULTILINE):
+        lines += ["", f"*{measured[1]}*"]
+    said = "\n".join(lines).strip()
+    return said or "The figures of this release have not been measured yet."
+
+
+def _rows(section: str) -> list[list[str]]:
+    """The rows of the first table of a section, the line below its head left out."""
+    lines = [line for line in section.splitlines() if line.startswith("|") and not line.startswith("| ---")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
 def _events(kind: type[Event]) -> Iterator[type[Event]]:
     seen = set()
     for child in kind.__subclasses__():
@@ -134,17 +183,18 @@ def _parameters(command: Any) -> Iterator[str]:
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
-    "reference/settings.md": settings,
-    "reference/cards.md": cards,
-    "reference/commands.md": commands,
-    "reference/audit-events.md": audit_events,
-    "adr/README.md": decisions,
+    "docs/reference/settings.md": settings,
+    "docs/reference/cards.md": cards,
+    "docs/reference/commands.md": commands,
+    "docs/reference/audit-events.md": audit_events,
+    "docs/adr/README.md": decisions,
+    "README.md": readme,
 }
 
 
 def stale() -> list[str]:
     """The pages that are not what they would be if they were made now."""
-    return [f"docs/{name}" for name, make in PAGES.items() if _read(DOCS / name) != make()]
+    return [name for name, make in PAGES.items() if _read(ROOT / name) != make()]
 
 
 def _read(path: Path) -> str | None:
@@ -158,8 +208,8 @@ def main() -> int:
             sys.stderr.write(f"{name} is out of date: run tools/make_reference.py\n")
         return 1 if found else 0
     for name, make in PAGES.items():
-        (DOCS / name).parent.mkdir(parents=True, exist_ok=True)
-        (DOCS / name).write_text(make(), "utf-8")
+        (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / name).write_text(make(), "utf-8")
     return 0
 
 
