@@ -130,7 +130,7 @@ def test_on_a_phone_list_and_letter_take_turns(house: House, opens: Opens) -> No
     expect(page.get_by_role("heading", name="Folders")).to_be_visible()
     photograph(page, "phone-folders")
     page.locator("main").get_by_role("link", name="Riverside results").tap()
-    expect(page.locator(".list-title")).to_contain_text("Inbox")
+    expect(page.locator(".list-title")).to_contain_text("Riverside results")
 
 
 def test_a_letter_as_it_was_laid_out_cannot_reach_the_page(house: House, opens: Opens) -> None:

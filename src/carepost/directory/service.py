@@ -64,7 +64,7 @@ class Directory:
     async def route(self, address: EmailAddress, *, from_outside: bool = True) -> Route:  # noqa: ARG002 - lists closed to outsiders arrive with lists
         """Where mail to `address` goes. One query; never a guess: raises TryLater when the database is away."""
         keys = keys_of(address, self.policy.routing)
-        async with self.db.transaction() as tx:
+        async with self.db.glance() as tx:
             ours, rows = await repo.route(tx, address.domain, keys)
             ours = ours or address.domain == self.policy.routing.hostname
             found = choose(address, keys, rows, ours=ours)
@@ -137,6 +137,13 @@ class Directory:
                 return None
             await tx.act_for(rows[0].organisation)
             return await repo.mailbox(tx, rows[0].organisation, rows[0].mailbox)
+
+    async def administrators(self, organisation: OrganisationId) -> list[MailboxRecord]:
+        """The mailboxes of those who administer an organisation, for its people's help page (R42)."""
+        async with self.db.transaction(organisation) as tx:
+            places = dict.fromkeys(mailbox for _, mailbox in await repo.administrators(tx, organisation))
+            found = [await repo.mailbox(tx, organisation, mailbox) for mailbox in places]
+        return [mailbox for mailbox in found if mailbox is not None]
 
     async def shared_mailboxes(self, organisation: OrganisationId) -> list[MailboxRecord]:
         async with self.db.transaction(organisation) as tx:

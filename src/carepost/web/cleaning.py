@@ -12,3 +12,8 @@ async def clean(html: str, *, image_at: ImageAddress = no_images) -> SafeHtml:
     if len(html) > IN_THREAD_CHARACTERS:
         return await asyncio.to_thread(safe_html, html, image_at=image_at)
     return safe_html(html, image_at=image_at)
+
+
+async def read(raw: bytes) -> Message:
+    """A stored message. A long one is read in a thread: everybody else's pages wait for what is done here."""
+    return await asyncio.to_thread(parse, raw) if len(raw) > LONG_OCTETS else parse(raw)

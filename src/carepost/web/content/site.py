@@ -24,12 +24,11 @@ from carepost.directory.access import OnMailbox, Verb, authorize
 from carepost.directory.service import Directory
 from carepost.identity.sessions import Sessions
 from carepost.message.model import Message, Part
-from carepost.message.parse import parse
 from carepost.message.sanitise import SafeHtml
 from carepost.message.showing import clean_filename
 from carepost.store.messages import MessageStore
 from carepost.store.model import MailboxRef
-from carepost.web.cleaning import clean
+from carepost.web.cleaning import clean, read
 from carepost.web.headers import content_headers
 from carepost.web.mail.letter import bodies_of, is_viewable
 from carepost.web.model import WebPolicy
@@ -77,7 +76,7 @@ class ContentSite:
         raw = await self.messages.body(MailboxRef(mailbox, organisation), FolderId(note.folder), note.uid)
         if raw is None:
             raise NotPossible("This message is no longer in this folder.")
-        return parse(raw)
+        return await read(raw)
 
     async def _show(self, note: ContentNote, message: Message) -> Response:
         if note.mode in {"body", "page"}:

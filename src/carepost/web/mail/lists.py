@@ -8,6 +8,7 @@ from functools import partial
 from starlette.responses import JSONResponse, Response
 
 from carepost.base.ids import FolderId, MailboxId
+from carepost.directory.model import MailboxKind
 from carepost.store.model import Flag, FolderView, Listed, PageKey, SpecialUse
 from carepost.store.search import Query
 from carepost.web.mail import pages
@@ -75,7 +76,7 @@ async def folder_list(
     )
     nothing, nothing_more = _NOTHING[show]
     return pages.ListView(
-        title=pages.title_of(folder),
+        title=_title(opened, folder),
         unread=folder.unseen,
         lines=pages.lines(
             page.lines,
@@ -94,6 +95,15 @@ async def folder_list(
         in_bin=folder.special_use is SpecialUse.TRASH,
         in_junk=folder.special_use is SpecialUse.JUNK,
     )
+
+
+def _title(opened: Opened, folder: FolderView) -> str:
+    """A shared mailbox is called by its name: nobody should take its inbox for their own."""
+    mailbox, name = opened.access.mailbox, pages.title_of(folder)
+    if mailbox.kind is MailboxKind.PERSONAL:
+        return name
+    is_inbox = folder.special_use is SpecialUse.INBOX
+    return mailbox.display_name if is_inbox else f"{mailbox.display_name}: {name}"
 
 
 def choices(opened: Opened, folder: FolderView) -> tuple[pages.Choice, ...]:

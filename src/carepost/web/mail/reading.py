@@ -10,10 +10,9 @@ from carepost.base.errors import NotPossible
 from carepost.directory.access import OnMailbox, Verb, is_allowed
 from carepost.gateway.explain import explain
 from carepost.message.model import Message
-from carepost.message.parse import parse
 from carepost.message.summary import Summary, summarise
 from carepost.store.model import Flag, FolderView, MessageRow, SpecialUse
-from carepost.web.cleaning import clean
+from carepost.web.cleaning import clean, read
 from carepost.web.mail import pages
 from carepost.web.mail.letter import LetterView, attachment_views, bodies_of, is_viewable, plain_text
 from carepost.web.mail.lists import choices, folder_list, list_page
@@ -116,7 +115,7 @@ async def _fetch(rooms: MailRooms, visit: Visit) -> _Found:
     raw = await rooms.messages.body(mailbox, folder.id, uid) if rows else None
     if raw is None:
         raise NotPossible(GONE)
-    message = parse(raw)
+    message = await read(raw)
     return _Found(opened, folder, rows[0], summarise(message), message)
 
 

@@ -9,6 +9,7 @@ from carepost.base.ids import MailboxId
 from carepost.directory.access import Verb
 from carepost.web.mail import actions, folder_pages, lists, quarantine, reading
 from carepost.web.mail.rooms import MailRooms
+from carepost.web.mail.shared_log import SharedLog
 from carepost.web.shell import Door, Enter, On, Visit
 
 Page = Callable[[MailRooms, Visit], Awaitable[Response]]
@@ -22,8 +23,9 @@ _HELD = "/quarantine/{held:int}"
 
 def doors(rooms: MailRooms) -> list[Door]:
     """Every door, with the page behind it given its rooms."""
+    log = SharedLog(rooms.filing)
     return [
-        Door(path=path, method=method, name=name, enter=_given(rooms, page), verb=verb, on=on)
+        Door(path=path, method=method, name=name, enter=_given(rooms, page, log, on), verb=verb, on=on)
         for path, method, name, verb, on, page in _table()
     ]
 
@@ -55,8 +57,10 @@ def _table() -> list[tuple[str, str, str, Verb, On, Page]]:
     ]
 
 
-def _given(rooms: MailRooms, page: Page) -> Enter:
+def _given(rooms: MailRooms, page: Page, log: SharedLog, on: On) -> Enter:
     async def enter(visit: Visit) -> Response:
+        if on is On.MAILBOX:
+            await log.note(visit)
         return await page(rooms, visit)
 
     return enter

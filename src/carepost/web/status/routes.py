@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from starlette.responses import PlainTextResponse, Response
 
 from carepost.base.errors import MailError
+from carepost.directory.model import MailboxRecord
+from carepost.directory.service import Directory
 from carepost.web.shell import Door, Enter, On, Visit
 
 
@@ -14,6 +16,7 @@ class PublicPages:
     """`is_ready` says whether the database answers."""
 
     is_ready: Callable[[], Awaitable[bool]]
+    directory: Directory
 
     def doors(self) -> list[Door]:
         return [
@@ -25,7 +28,11 @@ class PublicPages:
         ]
 
     async def help(self, visit: Visit) -> Response:
-        return visit.page("public/help.html", title="Help")
+        """Whom to ask: one's own local administrators first, then the service desk (R42, R214)."""
+        administrators: list[MailboxRecord] = []
+        if visit.visitor is not None:
+            administrators = await self.directory.administrators(visit.visitor.organisation)
+        return visit.page("public/help.html", title="Help", administrators=administrators)
 
     async def accessibility(self, visit: Visit) -> Response:
         return visit.page("public/accessibility.html", title="Accessibility")
