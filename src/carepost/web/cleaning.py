@@ -1,10 +1,13 @@
-"""Sanitising without holding up others: long bodies are cleaned in a thread."""
+"""Reading and sanitising without holding up others: long messages are read, long bodies cleaned, in a thread."""
 
 import asyncio
 
+from carepost.message.model import Message
+from carepost.message.parse import parse
 from carepost.message.sanitise import ImageAddress, SafeHtml, no_images, safe_html
 
 IN_THREAD_CHARACTERS = 20_000  # about 10 ms of work
+LONG_OCTETS = 128 << 10  # about as much, when the message was made to take long
 
 
 async def clean(html: str, *, image_at: ImageAddress = no_images) -> SafeHtml:
