@@ -9,7 +9,7 @@ PORT_BASE ?= 20000
 DATA ?= demo-data
 JOBS ?= 2
 
-.PHONY: demo test check bench format coverage lock clean
+.PHONY: demo test check bench format reference coverage lock clean
 
 demo: $(VENV)/.ready
 	@exec $(BIN)/carepost demo --port-base $(PORT_BASE) --data $(DATA) $(if $(RESET),--reset) $(if $(READY_FILE),--ready-file $(READY_FILE))
@@ -35,8 +35,13 @@ format: $(VENV)/.ready-for-tests
 	$(BIN)/ruff format src tests tools bench
 	$(BIN)/ruff check --fix src tests tools bench
 
+# The pages that are made from what the program says of itself; a guard fails when they are stale.
+reference: $(VENV)/.ready-for-tests
+	$(BIN)/python tools/make_reference.py
+
 bench: $(VENV)/.ready-for-tests
 	$(BIN)/python -m bench
+	$(BIN)/python tools/make_reference.py
 
 # After a change of the dependencies in pyproject.toml.
 lock: $(VENV)/.ready-for-tests
