@@ -15,6 +15,9 @@ from tests.fakes.running_service import RunningService, copied, forget, short_ho
 
 LONG = os.environ.get("CAREPOST_LONG", "") not in ("", "0")
 
+# The last two are signed out by a test; the two before them each have one test's mail alone.
+PEOPLE = ("ann.lee", "jo.ray", "kim.ode", "lou.fry", "tom.bird", "bea.off", "max.out", "nan.out")
+
 Spawn = Callable[..., RunningService]
 
 
@@ -24,7 +27,7 @@ def template() -> Iterator[RunningService]:
     try:
         made.settle()
         made.start()
-        made.furnish("ann.lee", "jo.ray", "kim.ode", "lou.fry", shared=("clinic",))
+        made.furnish(*PEOPLE, shared=("clinic",))
         code, _ = made.stop()
         assert code == 0
         yield made
@@ -33,7 +36,7 @@ def template() -> Iterator[RunningService]:
         forget(made.home)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def service(template: RunningService) -> Iterator[RunningService]:
     made = copied(template, short_home())
     try:

@@ -18,8 +18,12 @@ from tests.fakes.running_service import RunningService
 from tests.system.conftest import Spawn
 
 from carepost.app.areas import Areas
+from carepost.protocols.smtp.limits import SpoolLimits
 
 pytestmark = pytest.mark.slow
+
+# Too large to arrive in memory: it goes through the spool's file.
+LARGE = SpoolLimits().memory_each
 
 ANN = "ann.lee@willow.example"
 
@@ -29,7 +33,7 @@ def sung(spawn: Spawn) -> tuple[RunningService, Canary]:
     """A service through whose every door canaries have come in."""
     service, canary = spawn(), Canary()
     service.start()
-    for letter in (_letter(canary), _letter(canary, size=1 << 20), _letter(canary, program=True)):
+    for letter in (_letter(canary), _letter(canary, size=LARGE), _letter(canary, program=True)):
         service.deliver(letter, ANN, sender=f"{canary.word()}@local.example")
     _refused(service, canary)
     _unknown(service, canary)
@@ -167,16 +171,18 @@ def _wrong_and_slow_statements(service: RunningService, canary: Canary) -> None:
 
 
 def _killed_in_mid_data(service: RunningService, canary: Canary) -> None:
-    """Two megabytes on their way in, in the spool's file; then the process is killed."""
-    with socket.create_connection(("127.0.0.1", service.ports["smtp"]), timeout=30) as client:
-        reader = client.makefile("rb")
+    """Megabytes on their way in, in the spool's file; then the process is killed."""
+    with (
+        socket.create_connection(("127.0.0.1", service.ports["smtp"]), timeout=30) as client,
+        client.makefile("rb") as reader,
+    ):
         reader.readline()
         for line in (f"HELO {canary.word()}", f"MAIL FROM:<{canary.word()}@local.example>", f"RCPT TO:<{ANN}>", "DATA"):
             client.sendall(line.encode() + b"\r\n")
             assert reader.readline()[:1] in (b"2", b"3")
-        client.sendall(_letter(canary, size=2 << 20))
+        client.sendall(_letter(canary, size=2 * LARGE))
         relay = service.workers("relay")[0]
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not (spooled := _spooled(relay, service)):
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -176,8 +176,8 @@ def test_a_sleeping_mail_program_is_told_of_new_mail(service: RunningService) ->
 @pytest.mark.parametrize(
     "command",
     [
-        ("password", "revoke-sessions", "jo.ray@willow.example", "--reason", "lost phone"),
-        ("person", "status", "kim.ode@willow.example", "disabled", "--reason", "left"),
+        ("password", "revoke-sessions", "max.out@willow.example", "--reason", "lost phone"),
+        ("person", "status", "nan.out@willow.example", "disabled", "--reason", "left"),
     ],
     ids=["sessions revoked", "account disabled"],
 )
@@ -225,8 +225,10 @@ async def test_asked_to_stop_it_finishes_the_mail_in_hand_and_is_gone_within_ten
 def test_a_message_being_received_at_a_ctrl_c_is_answered(spawn: Spawn) -> None:
     service = spawn()
     service.start()
-    with socket.create_connection(("127.0.0.1", service.ports["smtp"]), timeout=30) as client:
-        reader = client.makefile("rb")
+    with (
+        socket.create_connection(("127.0.0.1", service.ports["smtp"]), timeout=30) as client,
+        client.makefile("rb") as reader,
+    ):
         reader.readline()
         for line in ("HELO mail.local.example", "MAIL FROM:<pat@local.example>", f"RCPT TO:<{ANN}>", "DATA"):
             client.sendall(line.encode() + b"\r\n")

@@ -10,16 +10,18 @@ from tests.fakes.running_service import RunningService, message
 
 pytestmark = pytest.mark.slow
 
-ANN = "ann.lee@willow.example"
+BEA = "bea.off@willow.example"
 TRIES = 60
 
 
 def _talk(service: RunningService, raw: bytes, *, octets: int, reset: bool) -> int:
     """Send so many octets of a whole conversation, lock-step up to DATA, then break off. How many were sent after DATA."""
-    with socket.create_connection(("127.0.0.1", service.ports["smtp"]), timeout=30) as client:
-        reader = client.makefile("rb")
+    with (
+        socket.create_connection(("127.0.0.1", service.ports["smtp"]), timeout=30) as client,
+        client.makefile("rb") as reader,
+    ):
         reader.readline()
-        for line in ("HELO mail.local.example", "MAIL FROM:<pat@local.example>", f"RCPT TO:<{ANN}>", "DATA"):
+        for line in ("HELO mail.local.example", "MAIL FROM:<pat@local.example>", f"RCPT TO:<{BEA}>", "DATA"):
             client.sendall(line.encode() + b"\r\n")
             assert reader.readline()[:1] in b"23"
         client.sendall(raw[:octets])
@@ -43,9 +45,9 @@ def test_peers_that_break_off_leave_whole_messages_or_none(service: RunningServi
         octets = len(raw) if number % 3 == 0 else chance.randrange(len(raw) - 3)
         _talk(service, raw, octets=octets, reset=bool(number % 2))
         (whole if octets == len(raw) else broken).add(name)
-    reference = service.deliver(message("Others go on"), ANN)
+    reference = service.deliver(message("Others go on"), BEA)
     assert reference
-    arrived = [raw for raw in service.read("ann.lee") if mark.encode() in raw]
+    arrived = [raw for raw in service.read("bea.off") if mark.encode() in raw]
     names = [raw.partition(b"Broken off ")[2].partition(b"\r\n")[0].decode() for raw in arrived]
     print(f"{len(broken)} broken off before the last dot, 0 arrived; {len(whole)} after it, {len(names)} arrived")
     assert len(set(names)) == len(names)

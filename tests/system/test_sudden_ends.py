@@ -16,7 +16,7 @@ from tests.system.conftest import LONG, Spawn
 
 pytestmark = pytest.mark.slow
 
-SECONDS = 1800 if LONG else 20
+SECONDS = 1800 if LONG else 14
 VICTIMS = ("relay", "access", "backend", "postmaster")
 
 

@@ -153,7 +153,7 @@ def thunderbird() -> Iterator[Marionette]:
 
 
 def test_thunderbird_signs_in_over_tls_and_reads(service: RunningService, thunderbird: Marionette) -> None:
-    account = service.accounts["lou.fry"]
+    account = service.accounts["tom.bird"]
     service.deliver(message("First for Thunderbird"), account.address)
     service.deliver(message("Second for Thunderbird", "A line that Thunderbird shows"), account.address)
     authority = "".join(service.ca_file.read_text().splitlines()[1:-1])
