@@ -66,12 +66,13 @@ class Directory:
         keys = keys_of(address, self.policy.routing)
         async with self.db.glance() as tx:
             ours, rows = await repo.route(tx, address.domain, keys)
-            ours = ours or address.domain == self.policy.routing.hostname
-            found = choose(address, keys, rows, ours=ours)
-            if isinstance(found, Unknown) and ours and is_duty(address, self.policy.routing):
+        ours = ours or address.domain == self.policy.routing.hostname
+        found = choose(address, keys, rows, ours=ours)
+        if isinstance(found, Unknown) and ours and is_duty(address, self.policy.routing):
+            async with self.db.transaction() as tx:
                 holder = await self._duties.holder(tx, address.domain, now=self.clock.now())
-                if holder is not None:
-                    return Found(address, holder[1], holder[0], MailboxKind.PERSONAL)
+            if holder is not None:
+                return Found(address, holder[1], holder[0], MailboxKind.PERSONAL)
         return found
 
     async def own_domains(self) -> frozenset[Domain]:

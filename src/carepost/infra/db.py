@@ -190,6 +190,19 @@ class Database:
             self.counters.unavailable += 1
             raise TryLater(_NOT_NOW, cause=type(error).__name__, state=getattr(error, "sqlstate", None)) from error
 
+    @asynccontextmanager
+    async def glance(self) -> AsyncIterator[Transaction]:
+        """For one statement that only reads, and no organisation's rows: it is a transaction by itself.
+
+        One round trip instead of three, for every recipient of every message. Raises TryLater as `transaction` does.
+        """
+        try:
+            async with self._lend() as connection:
+                yield Transaction(connection)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self.counters.unavailable += 1
+            raise TryLater(_NOT_NOW, cause=type(error).__name__, state=getattr(error, "sqlstate", None)) from error
+
     async def listen(self, channel: LiteralString) -> AsyncIterator[str]:
         """What is notified on `channel`, for ever, over a connection of its own that comes back when lost.
 

@@ -104,6 +104,20 @@ async def test_many_runs_once_for_each_and_counts(db: Database) -> None:
         assert (await tx.one("SELECT count(*) AS n FROM note"))["n"] == 7
 
 
+async def test_a_glance_sees_no_organisation_s_rows_and_leaves_the_connection_as_it_was(db: Database) -> None:
+    async with db.transaction(NORTH) as tx:
+        await tx.run("INSERT INTO note (organisation_id, body) VALUES (1, 'x')")
+    async with db.glance() as tx:
+        assert await tx.all("SELECT * FROM note") == []
+    async with db.glance() as tx:
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            await tx.all("SELECT 1/0")
+        assert await tx.one("SELECT 1 AS well") == {"well": 1}  # in a transaction the error would have ended it
+    async with db.transaction(NORTH) as tx:
+        assert await tx.all("SELECT body FROM note") == [{"body": b"x"}]
+    assert db.counters.leaks == 0
+
+
 async def test_a_session_wide_organisation_is_noticed_and_the_connection_is_never_lent_again(dsn: str) -> None:
     async with Database.open(dsn, pool_max=1) as db:
         async with db.transaction() as tx:
