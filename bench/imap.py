@@ -79,7 +79,7 @@ def _measure(login: Login) -> dict[str, float]:
         ("SEARCH BODY", f"BODY {BODY_NEEDLE}", 2),
         ("SEARCH UNSEEN", "UNSEEN", 3),
     ):
-        hits = len(re.findall(rb"\d+", box.ask(f"SEARCH {question}").partition(b"\r\n")[0]))
+        hits = len(re.findall(rb"\d+", b" ".join(re.findall(rb"\* SEARCH([\d ]*)", box.ask(f"SEARCH {question}")))))
         note(f"{name}, ms", lambda b, question=question: b.ask(f"SEARCH {question}", keep=False), repeats)
         found[f"{name}, hits"] = hits
     flags = iter(["+FLAGS.SILENT (\\Flagged)", "-FLAGS.SILENT (\\Flagged)"] * 3)
