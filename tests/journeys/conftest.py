@@ -96,7 +96,8 @@ def _server(app: Any) -> uvicorn.Server:
     return server
 
 
-@pytest.fixture(scope="session")
+# For a module, not the session: while Playwright's loop runs in this thread, no asynchronous test can.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.skip("Chromium is not installed: apt-get install chromium")

@@ -68,6 +68,7 @@ def test_keys_go_through_the_list_and_act_on_letters(house: House, opens: Opens)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_be_visible()
     page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
     page.keyboard.press("/")
     expect(page.get_by_label("Search mail")).to_be_focused()
     page.keyboard.type("jks")  # letters in a field are letters
