@@ -4,6 +4,7 @@ import json
 import math
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
@@ -40,7 +41,12 @@ def save(section: str, figures: dict[str, Any]) -> None:
 
 def load(section: str) -> dict[str, Any] | None:
     path = FOLDER / f"{section}.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    if not path.exists():
+        return None
+    kept = json.loads(path.read_text())
+    # Where it was measured is nobody's business but this machine's.
+    kept["command"] = re.sub(r" --work \S+| --keep\b", "", kept["command"])
+    return dict(kept)
 
 
 def machine() -> dict[str, Any]:

@@ -139,8 +139,11 @@ def _figures(page: str) -> str:
             if line.startswith(("- First target", "First target"))
         ],
     ]
-    if measured := re.search(r"^\*`[^`]+`, (.+)\*$", page, re.MULTILINE):
-        lines += ["", f"*{measured[1]}*"]
+    if measured := re.search(r"; (\d+ cores, [^,]+),", page):
+        lines += [
+            "",
+            f"*On {measured[1]}. Each run's commit, and how busy the machine was: [docs/performance.md](docs/performance.md).*",
+        ]
     said = "\n".join(lines).strip()
     return said or "The figures of this release have not been measured yet."
 

@@ -10,7 +10,7 @@ UNFINISHED = re.compile(r"\b(TO" + r"DO|FIX" + r"ME|XX" + r"X)\b")
 # Folders of a developer's machine, mirrors and registries that only one place can reach, and traces of tools.
 OF_ONE_MACHINE = re.compile(
     r"(?<![\w.])/work/|/tmp/brief|/home/[a-z]+/|farm-studio|[\w.-]+/simple\b(?=/|\s|$)|--index-url|--extra-index-url"
-    r"|Co-authored-by|Generated with|\.library/"
+    r"|Co-authored-by|Generated with|\.library/|/tmp/h-"
 )
 # `...Manager`, `utils` and their like say nothing; the field's own word does. STYLE.md 3.
 SAYS_NOTHING = re.compile(r"(Manager|Helper|Utils?|Processor)$")
