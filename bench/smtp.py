@@ -231,7 +231,7 @@ def _paced(one: Contender, letters: list[tuple[Path, str]], effort: Effort) -> N
 def _disk(world: World) -> dict[str, float]:
     """What the tables and their indexes take for each message; the write-ahead log is not counted."""
 
-    async def look(areas) -> tuple[int, int, int]:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    async def look(areas) -> tuple[int, int, int]:  # type: ignore[no-untyped-def]
         async with areas.db.transaction(world.people[0].organisation) as tx:
             row = await tx.one(
                 "SELECT pg_database_size(current_database()) AS octets, count(*) AS messages, sum(size) AS raw FROM object"
