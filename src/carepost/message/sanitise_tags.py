@@ -45,9 +45,9 @@ _BLOCKS = frozenset(
 _LINE_AFTER = _BLOCKS | {"br", "tr", "caption"}
 # Opening the one closes the others that stand open, up to the nearest wall. HTML §13.2.6.4.7.
 _CLOSES = {
-    "li": ({"li"}, {"ul", "ol"}),
-    "dt": ({"dt", "dd"}, {"dl"}),
-    "dd": ({"dt", "dd"}, {"dl"}),
+    "li": ({"li"}, {"ul", "ol", "td", "th", "caption", "table"}),
+    "dt": ({"dt", "dd"}, {"dl", "td", "th", "caption", "table"}),
+    "dd": ({"dt", "dd"}, {"dl", "td", "th", "caption", "table"}),
     "td": ({"td", "th", "caption"}, {"table"}),
     "th": ({"td", "th", "caption"}, {"table"}),
     "tr": ({"tr", "caption"}, {"table"}),
@@ -57,7 +57,12 @@ _CLOSES = {
     "a": ({"a"}, {"td", "th", "caption", "table"}),
 }
 _WALLS = frozenset({"td", "th", "caption", "table"})
+# Within these only parts of a table may stand. Browsers move anything else in front of the table; we give it a cell.
+_BETWEEN_CELLS = frozenset({"table", "tbody", "thead", "tfoot", "tr", "colgroup"})
+_ROWS = frozenset({"table", "tbody", "thead", "tfoot"})
 _TABLE_PARTS = frozenset({"td", "th", "caption", "tr", "tbody", "thead", "tfoot", "table"})
+
+_PARTS = (_TABLE_PARTS | {"col", "colgroup"}) - {"table"}
 
 # A tag as a browser's tokenizer reads it (HTML §13.2.5): quotes count only after an equals sign, and a quoted value
 # that never ends makes a tag that never ends. Possessive throughout, so that no input is read twice.
@@ -99,15 +104,17 @@ class _Balance:
 
     def start(self, name: str, attributes: str) -> None:
         self.tags += 1
+        if name in _PARTS and not self._may_stand(name):
+            return
         if name in _BLOCKS and self.counts.get("p"):
             self._close_any({"p"}, _WALLS)
         if closes := _CLOSES.get(name):
             self._close_any(*closes)
+        self._make_room(name)
         self.out.append(f"<{name}{_written(attributes, self.decide)}{_ALWAYS.get(name, '')}>")
         if name in _VOID:
             return
-        self.open.append(name)
-        self.counts[name] = self.counts.get(name, 0) + 1
+        self._push(name)
         if len(self.open) > self.depth_max or self.tags > self.tags_max:
             raise TooDeep
 
@@ -116,13 +123,48 @@ class _Balance:
         self.marks += written.count("&") + written.count("<")
         if self.marks > self.tags_max:
             raise TooDeep
-        self.out.append(escape(unescape(written), quote=False) if "&" in written or "<" in written else written)
+        if self.open and self.open[-1] in _BETWEEN_CELLS and not written.isspace():
+            self._make_room("")
+        if self.out and self.out[-1].startswith("<pre"):
+            # HTML §13.2.6.4.7: the first line end in <pre> is dropped by whoever reads it, so it must not matter.
+            written = written.lstrip("\r\n")
+        if written:
+            self.out.append(escape(unescape(written), quote=False) if "&" in written or "<" in written else written)
 
     def end(self, name: str) -> None:
         if name == "br":
             self.out.append("<br>")
         walls = {"table"} if name in _TABLE_PARTS and name != "table" else set() if name == "table" else _WALLS
         self._close_any({name}, walls)
+
+    def _may_stand(self, name: str) -> bool:
+        """Whether a part of a table has a table to stand in. Without one browsers leave it out."""
+        if not self.counts.get("table"):
+            return False
+        top = self.open[-1]
+        return not (name == "col" and top not in {"table", "colgroup"}) and not (
+            name in {"caption", "colgroup"} and top not in {"table", "caption", "colgroup"}
+        )
+
+    def _make_room(self, name: str) -> None:
+        """Give what is about to come the row and the cell that it needs, so that the tree is as we write it."""
+        if self.open and self.open[-1] == "colgroup" and name not in {"col", "colgroup"}:
+            self._pop()
+        top = self.open[-1] if self.open else ""
+        if top not in _BETWEEN_CELLS or name in _PARTS - {"td", "th"}:
+            return
+        if top in _ROWS:
+            self._begin("tr")
+        if name not in {"td", "th"}:
+            self._begin("td")
+
+    def _begin(self, name: str) -> None:
+        self.out.append(f"<{name}>")
+        self._push(name)
+
+    def _push(self, name: str) -> None:
+        self.open.append(name)
+        self.counts[name] = self.counts.get(name, 0) + 1
 
     def finish(self) -> str:
         while self.open:

@@ -239,3 +239,33 @@ def _depth(tree: LexborHTMLParser) -> int:
         deepest = max(deepest, depth)
         row += [(child, depth + 1) for child in node.iter()]
     return deepest
+
+
+def test_what_stands_between_the_cells_of_a_table_is_given_a_cell() -> None:
+    html = safe_html("<table><b>one</b><tr>two<td>three</table>").html
+    assert html == (
+        "<table><tbody><tr><td><b>one</b></td></tr><tr><td>two</td><td>three</td></tr></tbody></table>"
+    )
+
+
+def test_parts_of_a_table_without_a_table_leave_their_words() -> None:
+    assert safe_html("<tr><td>one</td><td>two</tr>").html == "onetwo"
+
+
+def test_empty_lines_at_the_beginning_of_preformatted_text_do_not_grow_or_shrink() -> None:
+    once = safe_html("<pre>\n\n\nPotassium  5.4</pre>").html
+    assert once == "<pre>Potassium  5.4</pre>"
+
+
+def test_tag_soup_becomes_harmless_and_a_second_pass_changes_nothing() -> None:
+    chance = random.Random(5)
+    tags = sorted(sanitise_tags.TAGS | {"svg", "style", "body", "center", "nav", "o:p", "select", "form"})
+    for _ in range(400):
+        soup = "".join(
+            f"<{'/' if chance.random() < 0.4 else ''}{chance.choice(tags)}"
+            f"{' href=https://x.example/' if chance.random() < 0.2 else ''}>{chance.choice(['', 'x', ' ', chr(10)])}"
+            for _ in range(60)
+        )
+        once = safe_html(soup)
+        assert_harmless(once.html)
+        assert safe_html(once.html).html == once.html, soup
