@@ -14,7 +14,6 @@ from datetime import timedelta
 from enum import StrEnum
 from urllib.parse import quote, urlencode
 
-import structlog
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -23,13 +22,14 @@ from carepost.base.errors import Broken, MailError, Malformed, NotAllowed, NotPo
 from carepost.base.ids import MailboxId
 from carepost.directory.access import OnMailbox, OnOrganisation, OnPerson, Thing, Verb, authorize
 from carepost.directory.model import MailboxAccess
+from carepost.infra.log import get_logger
 from carepost.web.forms import Form
 from carepost.web.model import Visitor, WebPolicy
 from carepost.web.render import Frame, Templates
 from carepost.web.sealing import Notes, SaidNote
 from carepost.web.words import initials_of
 
-log = structlog.get_logger(__name__)
+log = get_logger("web")
 
 KEYBOARD_COOKIE = "keys"
 YEAR_SECONDS = 31_536_000

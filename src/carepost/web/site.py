@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -24,6 +23,7 @@ from carepost.identity.accounts import Accounts
 from carepost.identity.app_passwords import AppPasswords
 from carepost.identity.service import SignIn
 from carepost.identity.sessions import Sessions
+from carepost.infra.log import get_logger
 from carepost.web.account.routes import OwnAccount
 from carepost.web.content.site import ContentSite
 from carepost.web.headers import STATIC_HEADERS, site_headers
@@ -37,7 +37,7 @@ from carepost.web.shell import Door, House, Visit
 from carepost.web.sign_in.routes import Entrance
 from carepost.web.status.routes import PublicPages
 
-log = structlog.get_logger(__name__)
+log = get_logger("web")
 
 _TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
           ".woff2": "font/woff2", ".txt": "text/plain; charset=utf-8"}  # fmt: skip

@@ -243,9 +243,7 @@ def _depth(tree: LexborHTMLParser) -> int:
 
 def test_what_stands_between_the_cells_of_a_table_is_given_a_cell() -> None:
     html = safe_html("<table><b>one</b><tr>two<td>three</table>").html
-    assert html == (
-        "<table><tbody><tr><td><b>one</b></td></tr><tr><td>two</td><td>three</td></tr></tbody></table>"
-    )
+    assert html == ("<table><tbody><tr><td><b>one</b></td></tr><tr><td>two</td><td>three</td></tr></tbody></table>")
 
 
 def test_parts_of_a_table_without_a_table_leave_their_words() -> None:

@@ -46,6 +46,7 @@ class Entrance:
         return [
             _anyone("/sign-in", "GET", "sign-in", self.ask),
             _anyone("/sign-in", "POST", "sign-in.password", self.password),
+            _anyone("/sign-in/code", "GET", "sign-in.again", self.again),
             _anyone("/sign-in/code", "POST", "sign-in.code", self.code),
             _anyone("/acceptable-use", "GET", "aup", self.policy),
             _anyone("/signed-out", "GET", "signed-out", self.gone),
@@ -79,6 +80,10 @@ class Entrance:
                 return await self._set_up_page(visit, Form(), result.ticket, after)
             case _:
                 assert_never(result)
+
+    async def again(self, visit: Visit) -> Response:
+        """Whoever comes here by a bookmark or by loading anew begins anew: the ticket went with the form."""
+        return visit.go("/sign-in")
 
     async def code(self, visit: Visit) -> Response:
         form = visit.form
