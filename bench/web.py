@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 import pyotp
 
 from bench import filling
+from bench.processes import cpu_seconds
 from bench.results import percentile, save
 from bench.world import World, make_world
 from carepost.app.areas import Areas
@@ -39,8 +40,8 @@ def run(work: Path, *, messages: int) -> None:
             await areas.acceptable_use.accept(actor, policy.version, client="bench")
 
     world.within(furnish)
-    with world.serving():
-        browser = _Browser(world)
+    with world.serving() as pid:
+        browser = _Browser(world, pid)
         inbox = browser.sign_in(world.people[0].address, totp)
         figures = {"the inbox page": _timed(browser, inbox)}
         page = browser.get(inbox)[1].decode("utf-8", "replace")
@@ -51,8 +52,10 @@ def run(work: Path, *, messages: int) -> None:
 
 
 def _timed(browser: "_Browser", path: str) -> dict[str, float]:
-    took, octets = [], 0
+    took, octets, spent = [], 0, 0.0
     for n in range(_WARM + _PAGES):
+        if n == _WARM:
+            spent = cpu_seconds([browser.server])
         began = time.perf_counter()
         status, body = browser.get(path)
         if status != 200:
@@ -64,6 +67,7 @@ def _timed(browser: "_Browser", path: str) -> dict[str, float]:
         "p50_ms": percentile(took, 50),
         "p95_ms": percentile(took, 95),
         "p99_ms": percentile(took, 99),
+        "cpu_ms": (cpu_seconds([browser.server]) - spent) / _PAGES * 1000,
         "octets": octets,
     }
 
@@ -71,7 +75,8 @@ def _timed(browser: "_Browser", path: str) -> dict[str, float]:
 class _Browser:
     """Keeps its cookies and one connection."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, server: int) -> None:
+        self.server = server
         self._connection = HTTPConnection("127.0.0.1", world.ports.web, timeout=60)
         self._origin = f"http://127.0.0.1:{world.ports.web}"
         self._cookies: dict[str, str] = {}
