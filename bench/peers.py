@@ -114,7 +114,7 @@ def scripts(work: Path) -> tuple[ModuleType, ModuleType]:
     for parent in (place, *place.parents):
         if not parent.stat().st_mode & 0o001:
             raise RuntimeError(
-                f"the peers run as their own users and cannot reach {parent}; give --work a folder below /tmp"
+                f"the peers run as their own users and cannot reach {parent}; give --work a folder that everybody may enter"
             )
     os.environ["PEERS_DIR"] = str(place)
     if str(folder()) not in sys.path:
