@@ -214,6 +214,7 @@ def _write_ready_file(demo: Demo, world: Mapping[str, Any], parent: int) -> None
     }
     fresh = demo.ready_file.with_name(demo.ready_file.name + ".new")
     fresh.parent.mkdir(parents=True, exist_ok=True)
+    fresh.touch(mode=0o600)  # it holds passwords
     fresh.write_text(json.dumps(told, indent=1), "utf-8")
     fresh.rename(demo.ready_file)
 
