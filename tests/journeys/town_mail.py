@@ -123,12 +123,14 @@ async def fill_town(world: WebWorld) -> None:
             TRUST,
         )
     world.clock.at = start - timedelta(minutes=15)
-    await _arrives(
-        world,
-        written("Urgent: your account", "County Bank <alerts@bank.example>", "Please confirm your details today."),
-        ada.mailbox,
-        STRANGER,
-    )
+    # Two of them are held: one journey releases one, and the other must still be there for the others.
+    for _ in range(2):
+        await _arrives(
+            world,
+            written("Urgent: your account", "County Bank <alerts@bank.example>", "Please confirm your details today."),
+            ada.mailbox,
+            STRANGER,
+        )
     world.clock.at = start
     discharge = written(
         "Discharge summary: follow-up bloods needed within 7 days", "Sam Mbeki <sam.mbeki@trust.example>", DISCHARGE

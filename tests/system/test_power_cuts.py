@@ -76,8 +76,12 @@ async def test_the_power_cut_test_notices_a_database_that_does_not_wait_for_its_
     assert lost > 0, "either the power was not cut, or the counting is wrong"
 
 
+def _nothing() -> None:
+    """Nothing is done to the database before the load."""
+
+
 async def _load_until_the_power_goes(
-    service: RunningService, disk: LoopDisk, chance: random.Random, first: Callable[[], None] = lambda: None
+    service: RunningService, disk: LoopDisk, chance: random.Random, first: Callable[[], None] = _nothing
 ) -> Load:
     """Cut it at a moment nobody chose; then everything that ran on that disk is gone, and the disk comes back."""
     load = Load(service.ports["smtp"], ("ann.lee@willow.example",), seed=chance.randrange(10**6))
@@ -90,7 +94,8 @@ async def _load_until_the_power_goes(
         acknowledged = len(load.acknowledged)
         # Whatever is still said after the cut counts as well: nothing may be promised any more.
         await asyncio.sleep(0.5)
-        assert len(load.acknowledged) - acknowledged <= load.clients
+        # A database that does not wait for its disk goes on promising: that is what the control shows.
+        assert first is not _nothing or len(load.acknowledged) - acknowledged <= load.clients
     finally:
         _end_everything(service)
         running.cancel()
