@@ -9,7 +9,7 @@ from carepost.base.errors import MailError, TryLater
 from carepost.gateway.inbound import InboundGateway
 from carepost.gateway.model import Connection, Envelope, Receipt, Refused
 from carepost.infra.db import Database
-from carepost.infra.durability import DurabilityFinding, DurabilityWatch
+from carepost.infra.durability import EVERY_SECONDS, DurabilityFinding, DurabilityWatch
 from carepost.infra.log import get_logger
 from carepost.infra.metrics import Metrics
 from carepost.ops.health import Health, Look
@@ -30,20 +30,21 @@ class Gauges:
 
 @dataclass(frozen=True, slots=True)
 class Observing:
-    """Given to each worker: the gauges, and the sockets on which it may be asked."""
+    """Given to each worker: the gauges, the sockets on which it may be asked, and how often it looks at durability."""
 
     gauges: Gauges
     sockets: Sequence[socket.socket]
+    durability_seconds: float = EVERY_SECONDS
 
     def watch(self, db: Database) -> DurabilityWatch:
-        """Looks every minute whether what is committed is kept."""
+        """Looks, every minute or as the settings say, whether what is committed is kept."""
 
         def tell(findings: Sequence[DurabilityFinding]) -> None:
             self.gauges.weak.set(len(findings))
             for finding in findings:
                 log.error("the database could lose accepted mail", finding=str(finding))
 
-        return DurabilityWatch(db, tell)
+        return DurabilityWatch(db, tell, every_seconds=self.durability_seconds)
 
     def health(self, role: str, db: Database, watch: DurabilityWatch, further: Mapping[str, Look]) -> Health:
         async def database() -> str | None:

@@ -94,7 +94,7 @@ class Service:
 
     def _serve(self, dsns: Dsns) -> int:
         given, metrics = self.settings, Metrics(self.settings.path("metrics"))
-        observing = Observing(Gauges(metrics), listen_on(given.observe.listen))
+        observing = Observing(Gauges(metrics), listen_on(given.observe.listen), given.database.durability_seconds)
         groups: list[WorkerGroup] = []
         relay, access = self._open_ports()
         if "relay" in self.roles and given.workers.relay:

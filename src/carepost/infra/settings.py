@@ -61,6 +61,10 @@ class Database(_Section, frozen=True, kw_only=True):
         float, says("How long a caller waits for a connection before it is told to try later.", ge=0.1)
     ] = 10.0
     statement_seconds: Annotated[float, says("The longest a statement may run.", ge=0.1)] = 30.0
+    durability_seconds: Annotated[
+        float,
+        says("How often we look whether the database still keeps what it commits. At most a minute.", ge=1, le=60),
+    ] = 60.0
 
 
 class Keys(_Section, frozen=True, kw_only=True):
