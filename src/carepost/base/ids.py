@@ -14,6 +14,8 @@ FolderId = NewType("FolderId", int)
 SessionId = NewType("SessionId", int)
 AppPasswordId = NewType("AppPasswordId", int)
 HeldId = NewType("HeldId", int)
+OutgoingId = NewType("OutgoingId", int)
+DeliveryId = NewType("DeliveryId", int)  # a message, or a share of one, in the delivery queue
 Uid = NewType("Uid", int)
 
 # One stored message body of one organisation, however many mailboxes hold it. 16 random bytes.

@@ -3,6 +3,8 @@
 Promises
     Values only: nothing here looks up, sends or waits.
     `LeastTls` and `Outcome` are total: every attempt for every recipient ends in exactly one outcome.
+
+What is asked of the queue, and what it tells of, stands in dispatch.py.
 """
 
 from collections.abc import Mapping
@@ -96,3 +98,24 @@ class SendResult:
 
     results: tuple[RecipientResult, ...]
     evidence: HopEvidence | None  # of the hop that took, refused or lost the content; None: no content left us
+
+
+@dataclass(frozen=True, slots=True)
+class OutRecipient:
+    """One RCPT: whom, and what the sender wants to be told of (RFC 3461 §4.1, §4.2)."""
+
+    address: EmailAddress
+    notify: frozenset[str] = frozenset()  # of "SUCCESS", "FAILURE", "DELAY"; or "NEVER" alone; empty: not said
+    original: str | None = None  # ORCPT, as it was given: "rfc822;pat@example.org"
+
+
+@dataclass(frozen=True, slots=True)
+class OutEnvelope:
+    """What one SMTP transaction says besides the message: all recipients are of one domain."""
+
+    reverse_path: EmailAddress | None  # None: the null reverse-path
+    recipients: tuple[OutRecipient, ...]
+    smtputf8: bool = False  # the message or an address needs it. RFC 6531
+    require_tls: bool = False  # RFC 8689
+    envid: str | None = None  # RFC 3461 §4.4
+    ret: str | None = None  # "FULL", "HDRS". RFC 3461 §4.3
