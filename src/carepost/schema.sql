@@ -675,12 +675,14 @@ CREATE TABLE verdict (
     -- What the sender was told in the 250, and what `carepost why` finds again.
     trace           text        NOT NULL CHECK (length(trace) BETWEEN 1 AND 64),
     at              timestamptz NOT NULL,
-    door            text        NOT NULL CHECK (door IN ('smtp', 'lmtp', 'scan', 'append')),
+    door            text        NOT NULL
+                    CHECK (door IN ('smtp', 'lmtp', 'scan', 'append', 'web', 'submission', 'system', 'portal', 'inside')),
     size            integer     NOT NULL CHECK (size >= 0),
     -- What the checks found, by code: in clear, so that it can be counted.
     codes           text[]      NOT NULL,
     -- Sender, recipients, client, findings as sentences, facts: sealed to the organisation's intake key.
     details         bytea       NOT NULL,
+    direction       text        NOT NULL DEFAULT 'in' CHECK (direction IN ('in', 'out')),
     PRIMARY KEY (organisation_id, trace)
 );
 CREATE INDEX verdict_newest ON verdict (organisation_id, at DESC, trace);
@@ -692,7 +694,8 @@ CREATE TABLE verdict_recipient (
     trace           text     NOT NULL,
     -- The order of the RCPT commands; leads to the address in the sealed details.
     number          smallint NOT NULL CHECK (number >= 0),
-    mailbox_id      bigint   NOT NULL,
+    -- NULL: somebody outside.
+    mailbox_id      bigint,
     -- What the deck said, and what was done: SMTP has one answer for all, so a refusal may become a hold.
     decided         text     NOT NULL,
     action          text     NOT NULL,
@@ -704,16 +707,18 @@ CREATE TABLE verdict_recipient (
     PRIMARY KEY (organisation_id, trace, number),
     FOREIGN KEY (organisation_id, trace) REFERENCES verdict ON DELETE CASCADE,
     CONSTRAINT verdict_recipient_decided CHECK (decided IN ('deliver it', 'deliver it with a warning',
-        'deliver it to junk', 'hold it for a person to look at', 'refuse it')),
+        'deliver it to junk', 'hold it for a person to look at', 'refuse it', 'send it', 'send it over verified TLS only',
+        'send it through the portal')),
     CONSTRAINT verdict_recipient_action CHECK (action IN ('deliver it', 'deliver it with a warning',
-        'deliver it to junk', 'hold it for a person to look at', 'refuse it')),
+        'deliver it to junk', 'hold it for a person to look at', 'refuse it', 'send it', 'send it over verified TLS only',
+        'send it through the portal')),
     CONSTRAINT verdict_recipient_version CHECK ((card IS NULL) = (card_version IS NULL))
 );
 
 -- How a message is found again without keeping its addresses: keyed hashes (edge key) of sender, recipient, Message-ID.
 CREATE TABLE verdict_token (
     organisation_id bigint      NOT NULL,
-    kind            text        NOT NULL CHECK (kind IN ('sender', 'recipient', 'message-id')),
+    kind            text        NOT NULL CHECK (kind IN ('sender', 'recipient', 'message-id', 'reference')),
     token           bytea       NOT NULL CHECK (length(token) = 16),
     at              timestamptz NOT NULL,
     trace           text        NOT NULL,
@@ -782,3 +787,280 @@ GRANT UPDATE (object_id, wrapped, state, settled_at) ON held_message TO carepost
 -- The role that faces port 25 writes down what it decided and reads nothing back.
 GRANT INSERT ON verdict, verdict_recipient, verdict_token, held_message, held_recipient TO carepost_relay;
 GRANT SELECT (organisation_id, id) ON held_message TO carepost_relay;
+
+-- == outgoing ==
+-- Mail that goes out: what was handed in, for whom, by which route, what its sender was asked, and what became of it.
+-- Addresses, subjects and reasons are sealed to the organisation; what stands in clear is ids, states, cards and times.
+
+-- One row for each message that was handed in and not refused.
+CREATE TABLE outgoing (
+    organisation_id bigint      NOT NULL REFERENCES organisation,
+    id              bigint      GENERATED ALWAYS AS IDENTITY,
+    -- What the sender was told, what `carepost why` finds again, and what its copies in our mailboxes carry.
+    trace           text        NOT NULL CHECK (length(trace) BETWEEN 1 AND 64),
+    -- The mailbox that it is sent as, and who did it (R82): the person is NULL where the service itself writes.
+    mailbox_id      bigint      NOT NULL,
+    person_id       bigint,
+    door            text        NOT NULL CHECK (door IN ('web', 'submission', 'system', 'portal')),
+    -- asked: waits for its sender's answers. waiting: for its time. Then it is released or cancelled, once.
+    state           text        NOT NULL CHECK (state IN ('asked', 'waiting', 'released', 'cancelled')),
+    submitted_at    timestamptz NOT NULL,
+    release_at      timestamptz NOT NULL,
+    settled_at      timestamptz,
+    reminded_at     timestamptz,
+    size            integer     NOT NULL CHECK (size >= 0),
+    -- The message with its Bcc: the very object of the Sent copy. The key is sealed to the organisation's intake; it is
+    -- destroyed when nobody can need the message from here any more.
+    object_id       bytea       CHECK (length(object_id) = 16),
+    wrapped         bytea,
+    -- Addresses, subject, options: sealed to the organisation's intake key.
+    details         bytea       NOT NULL,
+    PRIMARY KEY (organisation_id, id),
+    UNIQUE (organisation_id, trace),
+    FOREIGN KEY (organisation_id, mailbox_id) REFERENCES mailbox,
+    FOREIGN KEY (organisation_id, object_id) REFERENCES object,
+    CONSTRAINT outgoing_settled CHECK ((state IN ('released', 'cancelled')) = (settled_at IS NOT NULL)),
+    CONSTRAINT outgoing_key CHECK ((object_id IS NULL) = (wrapped IS NULL)),
+    CONSTRAINT outgoing_body CHECK (state IN ('released', 'cancelled') OR object_id IS NOT NULL)
+);
+ALTER TABLE outgoing ALTER COLUMN details SET STORAGE EXTERNAL;
+CREATE INDEX outgoing_of_mailbox ON outgoing (organisation_id, mailbox_id, id DESC);
+CREATE INDEX outgoing_asked ON outgoing (organisation_id, submitted_at) WHERE state = 'asked';
+CREATE INDEX outgoing_by_time ON outgoing (organisation_id, submitted_at);
+CREATE INDEX outgoing_object ON outgoing (organisation_id, object_id) WHERE object_id IS NOT NULL;
+
+-- Each recipient of it: by which route, and what became of that copy (R165).
+CREATE TABLE outgoing_recipient (
+    organisation_id      bigint      NOT NULL,
+    outgoing_id          bigint      NOT NULL,
+    seq                  smallint    NOT NULL CHECK (seq >= 0),
+    route                text        NOT NULL CHECK (route IN ('inside', 'relay', 'portal', 'hold', 'refuse')),
+    state                text        NOT NULL,
+    card                 text,
+    card_version         text,
+    unsure               boolean     NOT NULL,
+    -- The least protection that a hop must have, for those that go over the wire.
+    least                text        CHECK (least IN ('opportunistic', 'encrypted', 'verified', 'dane')),
+    -- Whose mailbox, for those inside.
+    mailbox_id           bigint,
+    mailbox_organisation bigint,
+    -- The address as a keyed hash (edge key), to find it again without opening every row.
+    token                bytea       NOT NULL CHECK (length(token) = 16),
+    changed_at           timestamptz NOT NULL,
+    delayed_at           timestamptz,
+    noticed_at           timestamptz,
+    opened_at            timestamptz,
+    -- Somebody has seen that it did not arrive, and taken it off the tray.
+    cleared_at           timestamptz,
+    -- The address, what it asked of reports, why this route; and later how it ended: sealed to the organisation's intake.
+    details              bytea       NOT NULL,
+    outcome              bytea,
+    PRIMARY KEY (organisation_id, outgoing_id, seq),
+    FOREIGN KEY (organisation_id, outgoing_id) REFERENCES outgoing ON DELETE CASCADE,
+    CONSTRAINT outgoing_recipient_state CHECK (state IN ('waiting', 'held', 'queued', 'delivered', 'relayed', 'noticed',
+        'opened', 'failed', 'expired', 'cancelled', 'revoked', 'refused')),
+    CONSTRAINT outgoing_recipient_card CHECK ((card IS NULL) = (card_version IS NULL)),
+    CONSTRAINT outgoing_recipient_inside CHECK ((mailbox_id IS NULL) = (mailbox_organisation IS NULL))
+);
+CREATE INDEX outgoing_recipient_tray ON outgoing_recipient (organisation_id, outgoing_id)
+ WHERE state IN ('failed', 'expired', 'refused') AND cleared_at IS NULL;
+CREATE INDEX outgoing_recipient_held ON outgoing_recipient (organisation_id, changed_at) WHERE state = 'held';
+CREATE INDEX outgoing_recipient_token ON outgoing_recipient (organisation_id, token);
+
+-- What its sender was asked, and what they answered.
+CREATE TABLE outgoing_question (
+    organisation_id bigint      NOT NULL,
+    outgoing_id     bigint      NOT NULL,
+    number          smallint    NOT NULL CHECK (number >= 0),
+    card            text        NOT NULL,
+    card_version    text        NOT NULL,
+    unsure          boolean     NOT NULL,
+    asked_at        timestamptz NOT NULL,
+    answered_at     timestamptz,
+    answered_by     bigint,
+    choice          text        CHECK (choice IN ('confirm', 'reason', 'bcc', 'individually', 'portal', 'leave-out')),
+    -- The question in words, with the recipients it is about; and the reason that was given: sealed.
+    details         bytea       NOT NULL,
+    reason          bytea,
+    PRIMARY KEY (organisation_id, outgoing_id, number),
+    FOREIGN KEY (organisation_id, outgoing_id) REFERENCES outgoing ON DELETE CASCADE,
+    CONSTRAINT outgoing_question_answered CHECK ((answered_at IS NULL) = (choice IS NULL))
+);
+
+-- What is due when, of all organisations: the worker that releases must find it before it can act for anybody, so exempt
+-- from tenancy: numbers and times only.
+CREATE TABLE outgoing_due (
+    -- Not called organisation_id: it names the tenant, it does not make the row a tenant's.
+    owner_organisation bigint      NOT NULL,
+    outgoing_id        bigint      NOT NULL,
+    due_at             timestamptz NOT NULL,
+    -- A worker has it in hand until then; after a crash another takes it.
+    claimed_until      timestamptz,
+    tries              integer     NOT NULL DEFAULT 0,
+    PRIMARY KEY (owner_organisation, outgoing_id)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+CREATE INDEX outgoing_due_next ON outgoing_due (due_at);
+
+DO $$
+DECLARE
+    tenant_table text;
+BEGIN
+    FOREACH tenant_table IN ARRAY ARRAY['outgoing', 'outgoing_recipient', 'outgoing_question'] LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', tenant_table);
+        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', tenant_table);
+        EXECUTE format(
+            'CREATE POLICY own_organisation ON %s'
+            ' USING (organisation_id = nullif(current_setting(''carepost.organisation'', true), '''')::bigint)'
+            ' WITH CHECK (organisation_id = nullif(current_setting(''carepost.organisation'', true), '''')::bigint)',
+            tenant_table);
+    END LOOP;
+END $$;
+
+GRANT SELECT, INSERT, DELETE ON outgoing, outgoing_recipient, outgoing_question TO carepost_app;
+GRANT UPDATE (state, release_at, settled_at, reminded_at, object_id, wrapped) ON outgoing TO carepost_app;
+GRANT UPDATE (route, state, card, card_version, unsure, least, changed_at, delayed_at, noticed_at, opened_at, cleared_at,
+              details, outcome)
+   ON outgoing_recipient TO carepost_app;
+GRANT UPDATE (answered_at, answered_by, choice, reason) ON outgoing_question TO carepost_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON outgoing_due TO carepost_app;
+
+-- == delivery ==
+-- The delivery queue: what leaves for other systems, recipient by recipient; and the keys that it is signed with.
+-- Addresses, domains and what other systems said are sealed to the organisation; in clear are states, counts and times.
+
+-- A message, or a share of one, given to the queue.
+CREATE TABLE delivery (
+    organisation_id bigint      NOT NULL REFERENCES organisation,
+    id              bigint      GENERATED ALWAYS AS IDENTITY,
+    trace           text        NOT NULL CHECK (length(trace) BETWEEN 1 AND 64),
+    -- The message that somebody here sends; NULL: the service's own mail, of which no sender is told.
+    outgoing_id     bigint,
+    -- The body and its key; NULL when the safety net's time is over (C12).
+    object_id       bytea       CHECK (length(object_id) = 16),
+    wrapped         bytea,
+    size            integer     NOT NULL CHECK (size >= 0),
+    -- Reverse-path, ENVID and what else the envelope says: sealed.
+    details         bytea       NOT NULL,
+    lane            smallint    NOT NULL CHECK (lane BETWEEN 0 AND 2),
+    urgent          boolean     NOT NULL,
+    -- How many recipients were taken over: what reconciliation counts the others against (C2).
+    recipients      integer     NOT NULL CHECK (recipients > 0),
+    queued_at       timestamptz NOT NULL,
+    expires_at      timestamptz NOT NULL CHECK (expires_at > queued_at),
+    -- When the last of its recipients came to an end.
+    settled_at      timestamptz,
+    PRIMARY KEY (organisation_id, id),
+    FOREIGN KEY (organisation_id, object_id) REFERENCES object,
+    CONSTRAINT delivery_body CHECK ((object_id IS NULL) = (wrapped IS NULL)),
+    CONSTRAINT delivery_needs_its_body CHECK (settled_at IS NOT NULL OR object_id IS NOT NULL)
+);
+CREATE INDEX delivery_of_outgoing ON delivery (organisation_id, outgoing_id) WHERE outgoing_id IS NOT NULL;
+CREATE INDEX delivery_of_walk ON delivery (organisation_id, trace);
+CREATE INDEX delivery_of_object ON delivery (organisation_id, object_id) WHERE object_id IS NOT NULL;
+CREATE INDEX delivery_kept ON delivery (organisation_id, settled_at) WHERE object_id IS NOT NULL;
+CREATE INDEX delivery_oldest ON delivery (organisation_id, queued_at);
+ALTER TABLE delivery ALTER COLUMN details SET STORAGE EXTERNAL;
+
+-- One recipient, and what became of it. Each ends in exactly one state other than 'queued' (C2).
+CREATE TABLE delivery_recipient (
+    organisation_id bigint      NOT NULL,
+    delivery_id     bigint      NOT NULL,
+    -- The number by which whoever gave it knows it.
+    seq             integer     NOT NULL CHECK (seq >= 0),
+    -- Address, least TLS, NOTIFY, ORCPT: sealed.
+    details         bytea       NOT NULL,
+    state           text        NOT NULL DEFAULT 'queued'
+                    CHECK (state IN ('queued', 'delivered', 'failed', 'expired', 'cancelled')),
+    settled_at      timestamptz,
+    attempts        integer     NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    -- Attempts whose last answer was lost: so many more copies may have arrived (RFC 1047).
+    lost_replies    integer     NOT NULL DEFAULT 0 CHECK (lost_replies >= 0),
+    -- What the last attempt came to: the reply, how the hop was protected (R106); host and words are sealed.
+    code            smallint,
+    enhanced        text,
+    tls_version     text,
+    cipher          text,
+    verified_by     text,
+    evidence        bytea,
+    PRIMARY KEY (organisation_id, delivery_id, seq),
+    FOREIGN KEY (organisation_id, delivery_id) REFERENCES delivery ON DELETE CASCADE,
+    CONSTRAINT delivery_recipient_settled CHECK ((state = 'queued') = (settled_at IS NULL))
+) WITH (fillfactor = 80);
+ALTER TABLE delivery_recipient ALTER COLUMN details SET STORAGE EXTERNAL;
+ALTER TABLE delivery_recipient ALTER COLUMN evidence SET STORAGE EXTERNAL;
+
+-- Whose turn it is: one narrow row for each recipient that is still queued, and none for any other.
+CREATE TABLE delivery_turn (
+    organisation_id bigint      NOT NULL,
+    delivery_id     bigint      NOT NULL,
+    seq             integer     NOT NULL,
+    -- A keyed hash of the destination's domain, the same for all organisations: so many conversations with one at once.
+    destination     bytea       NOT NULL CHECK (length(destination) = 16),
+    lane            smallint    NOT NULL CHECK (lane BETWEEN 0 AND 2),
+    queued_at       timestamptz NOT NULL,
+    next_at         timestamptz NOT NULL,
+    -- How many of the ages at which a sender is told of a delay have been told.
+    delays_told     smallint    NOT NULL DEFAULT 0 CHECK (delays_told >= 0),
+    -- It waits because the hop could not be protected as it must be.
+    tls_missing     boolean     NOT NULL DEFAULT false,
+    -- Who has it in hand, and until when if nothing more is heard of them (C5).
+    lease_owner     text        CHECK (length(lease_owner) BETWEEN 1 AND 64),
+    lease_until     timestamptz,
+    PRIMARY KEY (organisation_id, delivery_id, seq),
+    FOREIGN KEY (organisation_id, delivery_id, seq) REFERENCES delivery_recipient ON DELETE CASCADE,
+    CONSTRAINT delivery_turn_lease CHECK ((lease_owner IS NULL) = (lease_until IS NULL))
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02);
+CREATE INDEX delivery_turn_due ON delivery_turn (lane, next_at, delivery_id, seq) WHERE lease_owner IS NULL;
+CREATE INDEX delivery_turn_leased ON delivery_turn (lease_until) WHERE lease_owner IS NOT NULL;
+CREATE INDEX delivery_turn_oldest ON delivery_turn (queued_at);
+
+-- The keys our mail is signed with (RFC 6376): public halves stand in DNS, private ones are sealed.
+CREATE TABLE dkim_key (
+    -- Who owns the domain; the service's own organisation for a domain that all share.
+    organisation_id bigint      NOT NULL REFERENCES organisation,
+    domain          text        COLLATE "C" NOT NULL REFERENCES mail_domain,
+    selector        text        COLLATE "C" NOT NULL CHECK (selector ~ '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$'),
+    algorithm       text        NOT NULL CHECK (algorithm IN ('rsa', 'ed25519')),
+    public          bytea       NOT NULL,
+    -- NULL once it has been destroyed.
+    private         bytea,
+    -- standby: published, signs from the next rotation on. retired: signs no more, and is published for a while yet.
+    state           text        NOT NULL CHECK (state IN ('standby', 'active', 'retired')),
+    created_at      timestamptz NOT NULL,
+    activated_at    timestamptz,
+    retired_at      timestamptz,
+    PRIMARY KEY (organisation_id, domain, selector),
+    CONSTRAINT dkim_key_retired CHECK ((state = 'retired') = (retired_at IS NOT NULL)),
+    CONSTRAINT dkim_key_usable CHECK (state = 'retired' OR private IS NOT NULL)
+);
+CREATE UNIQUE INDEX dkim_key_signing ON dkim_key (organisation_id, domain, algorithm, state) WHERE state <> 'retired';
+
+DO $$
+DECLARE
+    tenant_table text;
+BEGIN
+    FOREACH tenant_table IN ARRAY ARRAY['delivery', 'delivery_recipient', 'delivery_turn', 'dkim_key'] LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', tenant_table);
+        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', tenant_table);
+        EXECUTE format(
+            'CREATE POLICY own_organisation ON %s'
+            ' USING (organisation_id = nullif(current_setting(''carepost.organisation'', true), '''')::bigint)'
+            ' WITH CHECK (organisation_id = nullif(current_setting(''carepost.organisation'', true), '''')::bigint)',
+            tenant_table);
+    END LOOP;
+END $$;
+
+-- Turns of all organisations are taken in one statement, by who says so for the length of a transaction. What is seen
+-- are numbers and times: what they are about is sealed, and stands in tables that have no such policy.
+CREATE POLICY taking_turns_seen ON delivery_turn FOR SELECT
+    USING (current_setting('carepost.queue', true) = 'taking turns');
+CREATE POLICY taking_turns ON delivery_turn FOR UPDATE
+    USING (current_setting('carepost.queue', true) = 'taking turns')
+    WITH CHECK (current_setting('carepost.queue', true) = 'taking turns');
+
+GRANT SELECT, INSERT, DELETE ON delivery, delivery_recipient, delivery_turn, dkim_key TO carepost_app;
+GRANT UPDATE (object_id, wrapped, settled_at) ON delivery TO carepost_app;
+GRANT UPDATE (state, settled_at, attempts, lost_replies, code, enhanced, tls_version, cipher, verified_by, evidence)
+   ON delivery_recipient TO carepost_app;
+GRANT UPDATE (next_at, delays_told, tls_missing, lease_owner, lease_until) ON delivery_turn TO carepost_app;
+GRANT UPDATE (private, state, activated_at, retired_at) ON dkim_key TO carepost_app;

@@ -15,6 +15,7 @@ NO_ORGANISATION = {
     "public.sign_in_source": "failures by network source, before it is known who signs in; holds no person",
     "public.revocation": "ids only, read by every process within seconds to end sessions; tells nothing of their owners",
     "public.aup_version": "the acceptable use policy is the service's, and public",
+    "public.outgoing_due": "numbers and times of what waits to be released, asked before it is known for whom to act",
     "public.audit_checkpoint": "signed notes over all chains: hashes and counts, no events",
 }
 # Unique keys of tenant tables that do not lead with the organisation or the mailbox, each with the reason why

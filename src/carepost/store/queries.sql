@@ -301,7 +301,9 @@ DELETE FROM search_tail AS t
 DELETE FROM object AS o
  WHERE o.organisation_id = %(organisation)s AND o.created_at < %(before)s
    AND NOT EXISTS (SELECT 1 FROM keystore.object_key AS k WHERE k.object_id = o.id)
-   AND NOT EXISTS (SELECT 1 FROM held_message AS h WHERE h.organisation_id = o.organisation_id AND h.object_id = o.id);
+   AND NOT EXISTS (SELECT 1 FROM held_message AS h WHERE h.organisation_id = o.organisation_id AND h.object_id = o.id)
+   AND NOT EXISTS (SELECT 1 FROM delivery AS d WHERE d.organisation_id = o.organisation_id AND d.object_id = o.id)
+   AND NOT EXISTS (SELECT 1 FROM outgoing AS w WHERE w.organisation_id = o.organisation_id AND w.object_id = o.id);
 
 -- objects_of --
 -- What some messages of a folder are.
