@@ -10,7 +10,7 @@ from carepost.base.address import Domain
 from carepost.base.clock import Clock
 from carepost.base.ids import OrganisationId
 from carepost.directory.service import Directory
-from carepost.gateway.checks.identity import normal_name
+from carepost.message.lookalikes import normal_name
 
 
 @dataclass(frozen=True, slots=True)
