@@ -66,6 +66,23 @@ def test_every_tenant_table_forces_row_level_security_on_reading_and_writing(cat
     assert wrong == []
 
 
+# Policies beside `own_organisation`, each with the reason why it shows rows of more than one organisation.
+SEEN_ACROSS = {
+    "delivery_turn.taking_turns": "the queue's turns of all organisations, taken in one statement by who says so",
+    "delivery_turn.taking_turns_seen": "the same: ids, times and keyed hashes, nothing that is content",
+}
+
+
+def test_no_policy_shows_rows_of_other_organisations_without_a_reason(catalogue: psycopg.Connection) -> None:
+    policies = catalogue.execute(
+        "SELECT polrelid::regclass::text || '.' || polname, pg_get_expr(polqual, polrelid) FROM pg_policy"
+    ).fetchall()
+    assert len(policies) > 10
+    wider = {name for name, using in policies if "carepost.organisation" not in (using or "")}
+    assert wider - SEEN_ACROSS.keys() == set()
+    assert SEEN_ACROSS.keys() - wider == set(), "a policy that is no longer there"
+
+
 def test_every_unique_key_of_a_tenant_table_leads_with_the_tenant(catalogue: psycopg.Connection) -> None:
     """A unique key without the tenant answers "does somebody else have this?"."""
     keys = catalogue.execute(
