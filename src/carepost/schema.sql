@@ -682,7 +682,6 @@ CREATE TABLE verdict (
     codes           text[]      NOT NULL,
     -- Sender, recipients, client, findings as sentences, facts: sealed to the organisation's intake key.
     details         bytea       NOT NULL,
-    direction       text        NOT NULL DEFAULT 'in' CHECK (direction IN ('in', 'out')),
     PRIMARY KEY (organisation_id, trace)
 );
 CREATE INDEX verdict_newest ON verdict (organisation_id, at DESC, trace);

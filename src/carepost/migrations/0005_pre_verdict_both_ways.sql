@@ -1,6 +1,5 @@
 -- Decisions about what goes out are kept as those about what comes in: one table, one search, one way to tell of them.
 ALTER TABLE verdict
-  ADD COLUMN direction text NOT NULL DEFAULT 'in' CHECK (direction IN ('in', 'out')),
   DROP CONSTRAINT verdict_door_check,
   ADD CONSTRAINT verdict_door_check
       CHECK (door IN ('smtp', 'lmtp', 'scan', 'append', 'web', 'submission', 'system', 'portal', 'inside'));

@@ -8,7 +8,7 @@ Promises
 from collections.abc import Iterable
 from typing import TypeVar
 
-from carepost.policy.actions import Decision
+from carepost.policy.actions import Action, Decision
 from carepost.policy.card import Card, Deck
 from carepost.policy.vocabulary import Answer
 
@@ -24,6 +24,23 @@ def decide(deck: Deck[F], facts: F) -> Decision:
             missing = _missing(card, facts)
             return Decision(action=deck.unsure, card=card.name, version=card.version, unsure=True, missing=missing)
     return Decision(action=deck.otherwise, card=None, version=None)
+
+
+def decide_all(deck: Deck[F], facts: F) -> list[Decision]:
+    """What every card that applies says: for decks in which each card is a question of its own.
+
+    A card that cannot be judged asks too; one that would then refuse does what the deck does when it is unsure.
+    """
+    decisions = []
+    for card in deck.cards:
+        applies = _applies(card, facts)
+        if applies is False:
+            continue
+        unsure = applies is None
+        action = deck.unsure if unsure and card.then is Action.REFUSE else card.then
+        missing = _missing(card, facts) if unsure else ()
+        decisions.append(Decision(action=action, card=card.name, version=card.version, unsure=unsure, missing=missing))
+    return decisions
 
 
 def _applies(card: Card[F], facts: F) -> Answer:

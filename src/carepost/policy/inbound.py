@@ -133,5 +133,8 @@ PHRASES: tuple[Phrase[InboundFacts], ...] = (
 )
 
 INBOUND: Vocabulary[InboundFacts] = Vocabulary(
-    direction="inbound", facts=InboundFacts, phrases=PHRASES, actions=frozenset(Action)
+    direction="inbound",
+    facts=InboundFacts,
+    phrases=PHRASES,
+    actions=frozenset({Action.DELIVER, Action.WARN, Action.JUNK, Action.HOLD, Action.REFUSE}),
 )

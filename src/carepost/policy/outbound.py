@@ -1,0 +1,157 @@
+"""What outbound cards may say: the facts about one message for one recipient, and the phrases that ask for them.
+
+Promises
+    `OutboundFacts()` is an ordinary message from one of our people to another: all was examined, nothing was found.
+    None means that the fact could not be found out, and nothing else.
+
+Two decks speak of the same facts: `policies/outbound` says how a recipient gets it (the first card that applies settles
+it), `policies/care` says what its sender is asked before it leaves (every card that applies).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from carepost.message.identifiers_model import Sensitivity
+from carepost.policy.actions import Action
+from carepost.policy.vocabulary import Answer, Phrase, Vocabulary
+
+__all__ = ["CARE", "OUTBOUND", "PHRASES", "OutboundFacts", "Reach", "Sensitivity"]
+
+
+class Reach(StrEnum):
+    """Where an address is, as seen from us."""
+
+    INSIDE = "inside"  # a mailbox of ours that takes mail
+    NOBODY = "nobody"  # at a domain of ours, and nobody has it
+    CLOSED = "closed"  # a mailbox of ours that takes no mail
+    REGISTER = "register"  # at a domain on the register of secure domains (R102)
+    OUTSIDE = "outside"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboundFacts:
+    """One message for one recipient."""
+
+    # what is in it
+    malware_found: bool | None = False
+    scanned_completely: bool | None = True
+    has_program: bool | None = False
+    has_macros: bool | None = False
+    is_broken: bool | None = False
+    readings_disagree: bool | None = False
+    sensitivity: Sensitivity | None = Sensitivity.NONE
+    subject_tells: bool | None = False  # a number in the subject or in a file's name tells who it is about (R113)
+    asked_secure: bool | None = False  # [secure] in the subject, or the button (R114)
+    # who receives it
+    reach: Reach | None = Reach.INSIDE
+    agreed_to_plain: bool | None = False  # has asked for plain email, knowing what that means
+    first_time: bool | None = False  # outside, not written to before, and it matters (R149)
+    looks_like_other: bool | None = False  # an address or a domain a letter away from one that is known
+    named_like_other: bool | None = False  # the name of a colleague or contact at another address (R140, R147)
+    unusual_company: bool | None = False
+    newly_added: bool | None = False  # let into a conversation that had nobody of theirs
+    has_left: bool | None = False
+    patient_unverified: bool | None = False  # R178
+    # who sees whom
+    outsiders_visible: bool | None = False  # R151: more of them than the setting says
+    outsiders_crowd: bool | None = False  # so many that no reason is enough
+    patients_visible: bool | None = False
+    many_domains: bool | None = False
+    reply_all_large: bool | None = False  # R72
+    answers_hidden_copy: bool | None = False  # R157
+    one_each: bool | None = False  # everybody gets a message of their own
+
+
+def _yes(name: str) -> Callable[[OutboundFacts, str], Answer]:
+    def question(facts: OutboundFacts, _: str) -> Answer:
+        answer: Answer = getattr(facts, name)
+        return answer
+
+    return question
+
+
+def _no(name: str) -> Callable[[OutboundFacts, str], Answer]:
+    def question(facts: OutboundFacts, _: str) -> Answer:
+        answer: Answer = getattr(facts, name)
+        return None if answer is None else not answer
+
+    return question
+
+
+def _is(name: str, value: StrEnum) -> Callable[[OutboundFacts, str], Answer]:
+    def question(facts: OutboundFacts, _: str) -> Answer:
+        known = getattr(facts, name)
+        return None if known is None else known is value
+
+    return question
+
+
+def _plain(wording: str, fact: str) -> Phrase[OutboundFacts]:
+    return Phrase(wording, _yes(fact), asks=(fact,))
+
+
+def _reach(wording: str, reach: Reach) -> Phrase[OutboundFacts]:
+    return Phrase(wording, _is("reach", reach), asks=("reach",))
+
+
+def _holds(wording: str, what: Sensitivity) -> Phrase[OutboundFacts]:
+    return Phrase(wording, _is("sensitivity", what), asks=("sensitivity",))
+
+
+PHRASES: tuple[Phrase[OutboundFacts], ...] = (
+    _plain("malware was found in the message", "malware_found"),
+    Phrase("the message could not be scanned completely", _no("scanned_completely"), asks=("scanned_completely",)),
+    _plain("a file that could run as a program is attached", "has_program"),
+    _plain("a document with macros is attached", "has_macros"),
+    _plain("the message is too broken to be read safely", "is_broken"),
+    _plain("two readings of the message disagree about what is attached", "readings_disagree"),
+    _holds("patient details are in the message", Sensitivity.PATIENT),
+    _holds("personal details are in the message", Sensitivity.PERSONAL),
+    _plain("the subject or a file's name tells who it is about", "subject_tells"),
+    _plain("the sender asked for it to go securely", "asked_secure"),
+    _reach("the recipient has a mailbox here", Reach.INSIDE),
+    _reach("nobody here has the recipient's address", Reach.NOBODY),
+    _reach("the recipient's mailbox here takes no mail", Reach.CLOSED),
+    _reach("the recipient is on the register of secure domains", Reach.REGISTER),
+    _reach("the recipient is outside and not on the register", Reach.OUTSIDE),
+    _plain("the recipient has agreed to plain email", "agreed_to_plain"),
+    _plain("nobody has written to the recipient from this mailbox before", "first_time"),
+    _plain("the recipient's address looks like another one that is known", "looks_like_other"),
+    _plain("the recipient has the name of somebody else who is known", "named_like_other"),
+    _plain("the recipient is not usually written to together with the others", "unusual_company"),
+    _plain("the recipient was not in this conversation before", "newly_added"),
+    _plain("the recipient has left", "has_left"),
+    _plain("nobody has checked the patient's address within a year", "patient_unverified"),
+    _plain("several people outside would see each other's addresses", "outsiders_visible"),
+    _plain("a crowd outside would see each other's addresses", "outsiders_crowd"),
+    _plain("patients would see each other's addresses", "patients_visible"),
+    _plain("the message goes to many organisations outside", "many_domains"),
+    _plain("the message answers everybody, and they are many", "reply_all_large"),
+    _plain("the sender had a hidden copy of what the message answers", "answers_hidden_copy"),
+    _plain("everybody gets a message of their own", "one_each"),
+)
+
+OUTBOUND: Vocabulary[OutboundFacts] = Vocabulary(
+    direction="outbound",
+    facts=OutboundFacts,
+    phrases=PHRASES,
+    actions=frozenset({Action.SEND, Action.SEND_VERIFIED, Action.PORTAL, Action.HOLD, Action.REFUSE}),
+)
+
+CARE: Vocabulary[OutboundFacts] = Vocabulary(
+    direction="care",
+    facts=OutboundFacts,
+    phrases=PHRASES,
+    actions=frozenset(
+        {
+            Action.ASK_NOTHING,
+            Action.ASK_CONFIRM,
+            Action.ASK_REASON,
+            Action.ASK_SPREAD,
+            Action.ASK_SPREAD_OR_REASON,
+            Action.ASK_EACH,
+            Action.REFUSE,
+        }
+    ),
+)
