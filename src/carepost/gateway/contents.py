@@ -77,6 +77,11 @@ class ContentLimits:
 
 # Base64 that nothing declares: at least sixteen letters in a row, then lines of it.
 _RUN = re.compile(rb"[A-Za-z0-9+/]{16,}={0,2}(?:[ \t]*\r?\n[ \t]*[A-Za-z0-9+/]{4,}={0,2})*")
+# Each letter of base64 as one and the same; everything else as another.
+_LETTERS = bytes(
+    0x41 if chr(code).isascii() and (chr(code).isalnum() or chr(code) in "+/") else 0x20 for code in range(256)
+)
+_SIXTEEN = b"A" * 16
 _RUN_MIN = 64  # EICAR, the smallest file we care about, is 92 letters long
 _BIG_PART = 65_536
 _QP_MARK = re.compile(rb"=[0-9A-Fa-f]{2}|=[ \t]*\r?\n")
@@ -166,9 +171,15 @@ def _undeclared_base64(message: Message) -> Iterator[Content]:
 
 
 def _runs(raw: bytes, start: int, end: int) -> Iterator[Content]:
-    for run in _RUN.finditer(raw, start, end):
+    """What the pattern finds from left to right. Where it may begin is found by bytes.find, in a tenth of the time."""
+    marks, at = raw[start:end].translate(_LETTERS), 0
+    while (at := marks.find(_SIXTEEN, at)) >= 0:
+        run = _RUN.match(raw, start + at, end)
+        if run is None:  # cannot be: sixteen letters are all it asks for
+            return
         if run.end() - run.start() >= _RUN_MIN:
             yield Content((), decode_base64(run[0]), is_attachment=False, media_type="", by=By.FORGIVING)
+        at = run.end() - start
 
 
 def _forgiving(message: Message) -> Iterator[Content]:
