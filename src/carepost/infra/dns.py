@@ -25,11 +25,13 @@ import dns.resolver
 import dns.reversename
 from dns.rdtypes.ANY.MX import MX
 from dns.rdtypes.ANY.PTR import PTR
+from dns.rdtypes.ANY.TLSA import TLSA
 from dns.rdtypes.ANY.TXT import TXT
 from dns.rdtypes.IN.A import A
 from dns.rdtypes.IN.AAAA import AAAA
 
 from carepost.base.errors import Broken
+from carepost.mailauth.dane import Tlsa
 from carepost.mailauth.resolver import (
     Answer,
     FakeResolver,
@@ -109,6 +111,9 @@ class NetworkResolver:
         reverse = dns.reversename.from_address(str(ip)).to_text()
         return await self._ask("PTR", reverse, lambda record: _text(cast("PTR", record).target))
 
+    async def tlsa(self, name: str) -> Answer[Tlsa]:
+        return await self._ask("TLSA", name, _association)
+
     async def _ask(self, kind: str, name: str, read: Callable[[object], Record]) -> Answer[Record]:
         key = (kind, name.lower())
         cached = self._remembered(key)
@@ -139,7 +144,8 @@ class NetworkResolver:
         validated = self._trusted and bool(reply.response.flags & dns.flags.AD)
         records = tuple(read(record) for record in reply.rrset or ())
         seconds = min(_seconds(reply.response), limits.cache_seconds_max if records else limits.negative_seconds_max)
-        return _Cached(self._monotonic() + seconds, Answer(records, dnssec=validated))
+        canonical = "" if reply.canonical_name == question else _text(reply.canonical_name)
+        return _Cached(self._monotonic() + seconds, Answer(records, dnssec=validated, canonical=canonical))
 
     def _remembered(self, key: tuple[str, str]) -> _Cached | None:
         cached = self._cache.get(key)
@@ -163,6 +169,11 @@ def _seconds(response: dns.message.QueryMessage) -> float:
 def _exchange(record: object) -> tuple[int, str]:
     mx = cast("MX", record)
     return mx.preference, _text(mx.exchange)
+
+
+def _association(record: object) -> Tlsa:
+    tlsa = cast("TLSA", record)
+    return Tlsa(tlsa.usage, tlsa.selector, tlsa.mtype, bytes(tlsa.cert))
 
 
 def _text(name: dns.name.Name) -> str:
@@ -193,6 +204,9 @@ class OverlayResolver:
 
     async def mx(self, name: str) -> Answer[tuple[int, str]]:
         return await self._for(name).mx(name)
+
+    async def tlsa(self, name: str) -> Answer[Tlsa]:
+        return await self._for(name).tlsa(name)
 
     async def ptr(self, ip: IpAddress) -> Answer[str]:
         return await (self._zone if self._zone.knows_address(ip) else self._beyond).ptr(ip)

@@ -155,6 +155,13 @@ class Gateway(_Section, frozen=True, kw_only=True):
     unpacked_max_mb: Annotated[int, says("How much one message may unpack to.", ge=1)] = 100
     quarantine_days: Annotated[int, says("How long a held message waits for a person before it is deleted.", ge=1)] = 30
     dns_servers: Annotated[Strings, says("Resolvers to ask. Empty: those of this machine.")] = ()
+    dns_validates: Annotated[
+        bool,
+        says(
+            "These resolvers check DNSSEC and nobody can speak in their place (an unbound on this machine): their word "
+            "on it is believed, and DANE is used (R108)."
+        ),
+    ] = False
     dns_zone: Annotated[
         str, says("A file with a table of names that answers instead of DNS. For demonstrations and tests only.")
     ] = ""

@@ -16,6 +16,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Generic, Protocol, TypeVar
 
 from carepost.base.errors import NotPossible, TryLater
+from carepost.mailauth.dane import Tlsa
 
 IpAddress = IPv4Address | IPv6Address
 Record = TypeVar("Record")
@@ -30,6 +31,7 @@ class Answer(Generic[Record]):
 
     records: tuple[Record, ...] = ()
     dnssec: bool = False  # True only if a resolver that we trust has validated it.
+    canonical: str = ""  # the name that the records belong to, where aliases (CNAME) led to another than was asked
 
 
 class NoSuchName(NotPossible):
@@ -54,6 +56,8 @@ class Resolver(Protocol):
         ...
 
     async def ptr(self, ip: IpAddress) -> Answer[str]: ...
+
+    async def tlsa(self, name: str) -> Answer[Tlsa]: ...
 
 
 def normal_name(name: str) -> str:
@@ -80,6 +84,7 @@ class FakeResolver:
         aaaa: Mapping[str, Iterable[str]] | None = None,
         mx: Mapping[str, Iterable[tuple[int, str]]] | None = None,
         ptr: Mapping[str, Iterable[str]] | None = None,
+        tlsa: Mapping[str, Iterable[Tlsa]] | None = None,
         cname: Mapping[str, str] | None = None,
         fails: Collection[str | tuple[str, str]] = (),
         dnssec: Collection[str] = (),
@@ -92,6 +97,7 @@ class FakeResolver:
             for name, hosts in (mx or {}).items()
         }
         self._ptr = {ip_address(ip): tuple(map(normal_name, names)) for ip, names in (ptr or {}).items()}
+        self._tlsa = {normal_name(name): tuple(records) for name, records in (tlsa or {}).items()}
         self._cname = {normal_name(name): normal_name(target) for name, target in (cname or {}).items()}
         self._fails = {normal_name(f) if isinstance(f, str) else (f[0], normal_name(f[1])) for f in fails}
         self._dnssec = {normal_name(name) for name in dnssec}
@@ -115,6 +121,9 @@ class FakeResolver:
     async def mx(self, name: str) -> Answer[tuple[int, str]]:
         return self._look_up("mx", name, self._mx)
 
+    async def tlsa(self, name: str) -> Answer[Tlsa]:
+        return self._look_up("tlsa", name, self._tlsa)
+
     async def ptr(self, ip: IpAddress) -> Answer[str]:
         self._asked.append(("ptr", str(ip)))
         if str(ip) in self._fails or ("ptr", str(ip)) in self._fails:
@@ -132,11 +141,13 @@ class FakeResolver:
         return ip in self._ptr or str(ip) in self._fails
 
     def _look_up(self, kind: str, name: str, table: Mapping[str, tuple[Record, ...]]) -> Answer[Record]:
-        name = normal_name(name)
+        asked = name = normal_name(name)
+        proved = True  # every step to the records counts
         self._asked.append((kind, name))
         for _ in range(CNAME_STEPS_MAX):
             if name in self._fails or (kind, name) in self._fails:
                 raise ResolverTrouble("That name could not be looked up.", name=name)
+            proved = proved and name in self._dnssec
             if name not in self._cname:
                 break
             name = self._cname[name]
@@ -144,18 +155,18 @@ class FakeResolver:
             raise ResolverTrouble("That name leads round in a circle.", name=name)
         if name not in self._names:
             raise NoSuchName("That name does not exist.", name=name)
-        return Answer(table.get(name, ()), dnssec=name in self._dnssec)
+        return Answer(table.get(name, ()), dnssec=proved, canonical="" if name == asked else name)
 
     def _existing_names(self) -> set[str]:
         names: set[str] = set()
-        for table in (self._txt, self._a, self._aaaa, self._mx, self._cname):
+        for table in (self._txt, self._a, self._aaaa, self._mx, self._tlsa, self._cname):
             for name in table:
                 labels = name.split(".")
                 names.update(".".join(labels[at:]) for at in range(len(labels)))
         return names
 
 
-_KINDS = ("txt", "a", "aaaa", "mx")
+_KINDS = ("txt", "a", "aaaa", "mx", "tlsa")
 
 
 def _joined(text: Text) -> bytes:

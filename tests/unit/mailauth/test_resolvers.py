@@ -33,7 +33,7 @@ async def test_the_fake_joins_strings_follows_aliases_and_breaks_circles() -> No
     resolver = FakeResolver(
         txt={"real.example": [["v=spf1 ", b"-all"]]},
         cname={"alias.example": "real.example", "x.example": "y.example", "y.example": "x.example"},
-        dnssec={"real.example"},
+        dnssec={"alias.example", "real.example"},
     )
     answer = await resolver.txt("alias.example")
     assert answer.records == (b"v=spf1 -all",)
