@@ -17,7 +17,7 @@ from typing import Any
 
 import typer
 
-from carepost.audit import events_mail  # noqa: F401 - its events are found below
+from carepost.audit import events_correspondents, events_mail  # noqa: F401 - their events are found below
 from carepost.audit.events import Event
 from carepost.cli.commands import tree
 from carepost.gateway.deck import shipped_inbound

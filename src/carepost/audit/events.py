@@ -44,6 +44,7 @@ class EventName(StrEnum):
     DOMAIN_ADDED = "directory.domain.added"
     SECURE_DOMAIN_LISTED = "directory.secure_domain.listed"
     SECURE_DOMAIN_REMOVED = "directory.secure_domain.removed"
+    SECURE_DOMAINS_IMPORTED = "directory.secure_domain.imported"
     PERSON_CREATED = "directory.person.created"
     PERSON_STATUS_CHANGED = "directory.person.status_changed"
     MAIL_CLIENTS_ALLOWED = "directory.person.mail_clients_allowed"
@@ -54,6 +55,10 @@ class EventName(StrEnum):
     MEMBER_REMOVED = "directory.member.removed"
     ROLE_GRANTED = "directory.role.granted"
     ROLE_REVOKED = "directory.role.revoked"
+    CONSENT_NOTED = "directory.correspondent.consent_noted"
+    PATIENT_FLAGGED = "directory.correspondent.patient_flagged"
+    CORRESPONDENT_VERIFIED = "directory.correspondent.verified"
+    CORRESPONDENT_FORGOTTEN = "directory.correspondent.forgotten"
 
     AUP_PUBLISHED = "governance.acceptable_use.published"
     AUP_ACCEPTED = "governance.acceptable_use.accepted"

@@ -35,6 +35,7 @@ from carepost.directory.model import (
 from carepost.directory.naming import clean_display_name
 from carepost.directory.organisations import KeyMint
 from carepost.directory.people import address_taken, refuse_foreign_domain, refuse_if_closed
+from carepost.directory.repo_correspondents import publish
 from carepost.directory.revoking import Revoked, announce
 from carepost.directory.service import Directory
 from carepost.infra.db import Database, Transaction
@@ -100,6 +101,7 @@ class Mailboxes:
             await self._insert_route(tx, organisation, address, mailbox, is_alias=False)
             public = await self.keys.mint_mailbox(tx, organisation, mailbox)
             await repo.set_intake_key(tx, organisation, mailbox, public)
+            await publish(tx, organisation, mailbox)
             events = [MailboxCreated(mailbox=mailbox, kind=MailboxKind.SHARED.value)]
             wanted = {**dict.fromkeys(members, MemberRight.MEMBER), **dict.fromkeys(owners, MemberRight.OWNER)}
             joined = [await self._join(tx, organisation, mailbox, person, right) for person, right in wanted.items()]
@@ -158,6 +160,7 @@ class Mailboxes:
             if record.status is status:
                 raise NotPossible(f"This mailbox is {status.value} already.")
             await repo.set_mailbox_status(tx, organisation, mailbox, status)
+            await publish(tx, organisation, mailbox)
             for member in await repo.members_of(tx, organisation, mailbox):
                 await announce(tx, Revoked(person=member.person))
             event = MailboxStatusChanged(mailbox=mailbox, before=record.status.value, after=status.value, reason=reason)
@@ -172,6 +175,7 @@ class Mailboxes:
             await self._lock_shared(tx, organisation, mailbox)
             await refuse_foreign_domain(tx, organisation, address.domain)
             await self._insert_route(tx, organisation, address, mailbox, is_alias=True)
+            await publish(tx, organisation, mailbox)
             await self.audit.record(tx, actor, AddressAdded(mailbox=mailbox))
 
     async def _insert_route(

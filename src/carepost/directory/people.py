@@ -39,6 +39,7 @@ from carepost.directory.model import (
 from carepost.directory.naming import clean_person_name, local_base, suggest_local
 from carepost.directory.organisations import KeyMint
 from carepost.directory.repo import Likeness
+from carepost.directory.repo_correspondents import publish, publish_person
 from carepost.directory.revoking import Revoked, announce, end_everything
 from carepost.directory.service import Directory
 from carepost.infra.db import Database, Transaction
@@ -148,6 +149,7 @@ class People:
             raise address_taken(address)
         public = await self.keys.mint_mailbox(tx, organisation, mailbox)
         await repo.set_intake_key(tx, organisation, mailbox, public)
+        await publish(tx, organisation, mailbox)
         return mailbox
 
     async def set_status(
@@ -253,6 +255,7 @@ class People:
         now = self.clock.now()
         await repo.set_person_status(tx, organisation, person, after, at=now)
         await repo.set_routes_of_person(tx, organisation, person, route_state(after, unready=unready))
+        await publish_person(tx, organisation, person)
         if not (before is _P.INVITED and after is _P.ACTIVE):
             await end_everything(tx, organisation, person, at=now)
         event = PersonStatusChanged(person=person, before=before.value, after=after.value, reason=reason)
