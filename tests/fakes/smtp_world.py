@@ -17,13 +17,14 @@ from cryptography.x509.oid import NameOID
 
 from carepost.base.address import EmailAddress
 from carepost.base.clock import FixedClock
-from carepost.base.ids import MailboxId, OrganisationId
+from carepost.base.ids import AppPasswordId, MailboxId, OrganisationId, PersonId, TraceId, new_trace_id
 from carepost.directory.model import Found, MailboxKind, RefusalReason, Refusing, Route, Unknown
 from carepost.gateway.model import Connection, Envelope, Receipt, Via
 from carepost.protocols.smtp.limits import SmtpLimits, SpoolLimits
 from carepost.protocols.smtp.relay import Relay, RelaySettings
 from carepost.protocols.smtp.server import SmtpServer
 from carepost.protocols.smtp.spool import Spools
+from carepost.protocols.smtp.submission import HandedIn, Submissions, SubmissionSettings, Submitter
 from carepost.protocols.smtp.throttle import Throttle
 
 
@@ -77,6 +78,38 @@ class FakeInbound:
         return [raw for _, _, raw in self.received]
 
 
+@dataclass
+class FakeDoor:
+    """Submission's way in: one person, Jo, who may also write for a shared mailbox."""
+
+    secrets: dict[str, str] = field(default_factory=lambda: {"jo@care.example": "correct horse"})
+    may_use: set[str] = field(default_factory=lambda: {"jo@care.example", "reception@care.example"})
+    handed: list[HandedIn] = field(default_factory=list)
+    fails: BaseException | None = None
+    entered: asyncio.Event = field(default_factory=asyncio.Event)
+    hold: asyncio.Event | None = None
+
+    async def sign_in(self, address: str, secret: str, client_address: str) -> Submitter | None:
+        if self.secrets.get(address) != secret:
+            return None
+        return Submitter(person=PersonId(7), organisation=OrganisationId(1), app_password=AppPasswordId(3), name="Jo")
+
+    async def may_write_as(self, who: Submitter, sender: EmailAddress) -> bool:
+        return sender.key in self.may_use
+
+    async def exists(self, address: EmailAddress) -> bool:
+        return address.domain.name != "care.example" or address.key in self.may_use
+
+    async def submit(self, who: Submitter, handed: HandedIn) -> TraceId:
+        self.entered.set()
+        if self.hold is not None:
+            await self.hold.wait()
+        if self.fails is not None:
+            raise self.fails
+        self.handed.append(handed)
+        return new_trace_id()
+
+
 class Client:
     """The other end, as dumb as netcat."""
 
@@ -113,9 +146,7 @@ class Client:
                 return ""
 
     async def start_tls(self) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        await self.writer.start_tls(context)
+        await self.writer.start_tls(_trusting())
 
     async def mail(self, sender: str, *recipients: str) -> list[str]:
         return [await self.say(f"MAIL FROM:<{sender}>"), *[await self.say(f"RCPT TO:<{one}>") for one in recipients]]
@@ -124,6 +155,13 @@ class Client:
         self.writer.close()
         with contextlib.suppress(OSError):
             await self.writer.wait_closed()
+
+
+def _trusting() -> ssl.SSLContext:
+    """Takes any certificate: what is tested here is our own end."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 @dataclass
@@ -138,9 +176,11 @@ class SmtpWorld:
     stop: asyncio.Event
     serving: asyncio.Task[None]
     clients: list[Client] = field(default_factory=list)
+    door: FakeDoor = field(default_factory=FakeDoor)
+    implicit: bool = False
 
     async def connect(self) -> Client:
-        client = Client(*await asyncio.open_connection(*self.address))
+        client = Client(*await asyncio.open_connection(*self.address, ssl=_trusting() if self.implicit else None))
         self.clients.append(client)
         return client
 
@@ -161,23 +201,32 @@ async def world(
     trusted: Sequence[str] = (),
     exempt: Sequence[str] = (),
     via: Via = Via.SMTP,
+    submission: bool = False,
+    implicit: bool = False,
 ) -> AsyncIterator[SmtpWorld]:
-    limits = limits or SmtpLimits()
+    """Port 25; with `submission` 587, and 465 when `implicit`."""
+    limits, door = limits or SmtpLimits(), FakeDoor()
     routes, inbound, spools = FakeRoutes(), FakeInbound(), Spools(folder, spool or SpoolLimits(disk_free_min=0))
-    relay = Relay(
+    throttle = Throttle(limits, exempt=[ip_network(one) for one in exempt])
+    relay: Relay | Submissions = Relay(
         routes=routes,
         inbound=inbound,
         spools=spools,
-        throttle=Throttle(limits, exempt=[ip_network(one) for one in exempt]),
+        throttle=throttle,
         clock=FixedClock(),
         settings=RelaySettings(hostname="mx.care.example", limits=limits, via=via),
     )
+    if submission:
+        shared = SubmissionSettings(hostname="mx.care.example", limits=limits)
+        relay = Submissions(door=door, spools=spools, throttle=throttle, settings=shared)
     server = SmtpServer(relay=relay, tls=lambda: tls, trusted=[ip_network(one) for one in trusted])
     listening = socket.create_server(("127.0.0.1", 0))
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        serving = group.create_task(server.serve([listening], stop))
+        sockets = {"sockets": [], "implicit": [listening]} if implicit else {"sockets": [listening]}
+        serving = group.create_task(server.serve(stop=stop, **sockets))
         made = SmtpWorld(server, listening.getsockname(), routes, inbound, spools, stop, serving)
+        made.door, made.implicit = door, implicit
         await asyncio.sleep(0)
         try:
             yield made

@@ -4,11 +4,12 @@ Promises
     `next_event` never raises on anything that a stranger can send: what is wrong is answered here and counted.
     One message in gives at most one MessageEnds; where the network cuts makes no difference.
     A bare CR or LF, in a command or a message, ends the conversation: nothing after it is understood.
-    Nothing sent in clear survives STARTTLS. There is no AUTH.
+    Nothing sent in clear survives STARTTLS. AUTH exists on the submission ports only, and only under TLS (P6).
     Content is handed on as it arrives: the engine keeps less than a line.
 
 The server feeds what it reads, asks for events until there are none, answers those that are questions, and writes what
-`to_send` gives. RFC 5321, 2033 (LMTP), 2920 (PIPELINING), 3030 (CHUNKING), 3207 (STARTTLS). The order of commands is
+`to_send` gives. RFC 5321, 2033 (LMTP), 2920 (PIPELINING), 3030 (CHUNKING), 3207 (STARTTLS), 4954
+(AUTH), 6409 (submission). The order of commands is
 the table `smtp_events.NEXT`.
 """
 
@@ -17,6 +18,8 @@ from typing import assert_never
 
 from carepost.wire import smtp_replies as replies
 from carepost.wire.buffer import Flaw, LineBuffer
+from carepost.wire.sasl import RESPONSE_OCTETS_MAX
+from carepost.wire.smtp_auth import MECHANISMS, SignIn, SignInDialogue
 from carepost.wire.smtp_content import DISCARD_FACTOR, ContentFlaw, MessageArrival, Pause
 from carepost.wire.smtp_events import (
     MISSING,
@@ -34,6 +37,7 @@ from carepost.wire.smtp_events import (
 )
 from carepost.wire.smtp_grammar import (
     COMMAND_MAX_WITH_PARAMETERS,
+    Authenticate,
     Chunk,
     ClientIs,
     Command,
@@ -64,6 +68,9 @@ class SmtpEngine:
         self.settings = settings
         self.state = State.CONNECTED
         self.tls = False
+        self.signed_in = False
+        self._dialogue: SignInDialogue | None = None
+        self._sign_in_failures = 0
         self._buffer = LineBuffer()
         self._out: list[bytes] = []
         self._asked: Question | None = None
@@ -122,6 +129,7 @@ class SmtpEngine:
     def tls_begun(self) -> None:
         """RFC 3207 §4.2: the client knows nothing of what was said before, and neither do we."""
         self.tls = True
+        self.signed_in = False
         self._buffer.clear()
         self._forget_message()
         self.state = State.CONNECTED
@@ -136,6 +144,8 @@ class SmtpEngine:
                     event, waits = None, self._discard()
                 case State.IN_DATA | State.IN_CHUNK:
                     event, waits = self._read_content()
+                case State.SIGNING_IN:
+                    event, waits = self._read_secret()
                 case _:
                     event, waits = self._read_command()
             if event is not None:
@@ -150,6 +160,8 @@ class SmtpEngine:
         match asked:
             case None:
                 raise RuntimeError("nothing was asked")
+            case SignIn():
+                self._answer_sign_in(given[0])
             case Mail():
                 self._answer_command(Mail, given[0])
             case Recipient():
@@ -229,6 +241,9 @@ class SmtpEngine:
                 return self._begin(command)
             case Chunk():
                 return self._chunk_arrives(command)
+            case Authenticate():
+                self._dialogue = SignInDialogue(command.mechanism)
+                return self._sign_in_goes_on(self._dialogue.begin(command.initial))
             case _:
                 assert_never(command)
         return command
@@ -245,6 +260,9 @@ class SmtpEngine:
                 return replies.TLS_ALREADY
             case ClientIs() if not settings.client_may_be_told:
                 return replies.XCLIENT_NOT_ALLOWED
+            case Authenticate() | Mail() if self.state is State.READY:
+                if (refusal := self._sign_in_refusal(command)) is not None:
+                    return refusal
         if kind not in NEXT[self.state]:
             return MISSING.get((self.state, kind), replies.OUT_OF_ORDER)
         match command:
@@ -275,6 +293,8 @@ class SmtpEngine:
             lines.append("STARTTLS")
         # LIMITS: RFC 9422. BINARYMIME is not offered: a message is lines, and they are checked.
         lines += ["ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING"]
+        if settings.submission and self.tls:
+            lines += [f"AUTH {' '.join(MECHANISMS)}", "REQUIRETLS"]
         lines.append(f"LIMITS RCPTMAX={settings.recipients_max}")
         if settings.client_may_be_told:
             lines.append("XCLIENT NAME ADDR PROTO HELO")
@@ -299,6 +319,50 @@ class SmtpEngine:
         self._say(reply)
         if reply.is_positive:
             self._become(NEXT[self.state].get(kind, self.state))
+
+    # -- signing in --
+
+    def _sign_in_refusal(self, command: Authenticate | Mail) -> Reply | None:
+        here = self.settings.submission
+        match command:
+            case Authenticate() if not here:
+                return replies.NOT_OFFERED
+            case Authenticate() if not self.tls:
+                return replies.TLS_BEFORE_SIGN_IN
+            case Authenticate() if self.signed_in:
+                return replies.SIGNED_IN_ALREADY
+            case Mail() if here and not self.signed_in:
+                return replies.SIGN_IN_FIRST if self.tls else replies.TLS_FIRST
+            case Mail(require_tls=True) | Mail(submitter=True) if not here:
+                return replies.PARAMETER_UNKNOWN
+        return None
+
+    def _read_secret(self) -> tuple[Event | None, bool]:
+        line = self._buffer.line(RESPONSE_OCTETS_MAX)
+        if line is None or self._dialogue is None:
+            return None, True
+        if isinstance(line, Flaw):
+            self._become(State.READY)
+            self._flawed_line(line)
+            return None, False
+        return self._sign_in_goes_on(self._dialogue.read(line)), False
+
+    def _sign_in_goes_on(self, then: Reply | SignIn) -> Event | None:
+        if isinstance(then, SignIn):
+            self._asked = then
+            return then
+        self._become(State.SIGNING_IN if then.code == 334 else State.READY)
+        self._say(then)
+        return None
+
+    def _answer_sign_in(self, reply: Reply) -> None:
+        self._dialogue = None
+        self._become(State.READY)
+        self._say(reply)
+        self.signed_in = reply.is_positive
+        self._sign_in_failures += not reply.is_positive
+        if self._sign_in_failures >= self.settings.sign_in_failures_max:
+            self.close(replies.TOO_MANY_FAILURES)
 
     # -- content --
 

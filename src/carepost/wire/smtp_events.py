@@ -10,8 +10,21 @@ from enum import Enum, auto
 from typing import TypeAlias
 
 from carepost.wire import smtp_replies as replies
+from carepost.wire.smtp_auth import SignIn
 from carepost.wire.smtp_content import ContentFlaw
-from carepost.wire.smtp_grammar import Chunk, ClientIs, Command, Data, Hello, Mail, Quit, Recipient, Reset, StartTls
+from carepost.wire.smtp_grammar import (
+    Authenticate,
+    Chunk,
+    ClientIs,
+    Command,
+    Data,
+    Hello,
+    Mail,
+    Quit,
+    Recipient,
+    Reset,
+    StartTls,
+)
 from carepost.wire.smtp_replies import Reply
 
 
@@ -33,6 +46,8 @@ class EngineSettings:
     errors_max: int = 20
     idle_commands_max: int = 100
     content_line_max: int = 998
+    submission: bool = False  # people sign in here, under TLS, before anything else. RFC 6409
+    sign_in_failures_max: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +84,8 @@ class MessageFails:
     flaw: ContentFlaw
 
 
-# Mail, Recipient and the first, third and fourth of the above are questions. After Hello, Reset, ClientIs, MessageFails
-# and Quit, whatever was gathered for a message is to be dropped.
+# SignIn, Mail, Recipient and the first, third and fourth of the above are questions. After Hello, Reset, ClientIs,
+# MessageFails and Quit, whatever was gathered for a message is to be dropped.
 Event: TypeAlias = (
     Hello
     | StartTls
@@ -84,8 +99,9 @@ Event: TypeAlias = (
     | MessageFails
     | Reset
     | Quit
+    | SignIn
 )
-Question: TypeAlias = Mail | Recipient | MessageBegins | ChunkEnds | MessageEnds
+Question: TypeAlias = SignIn | Mail | Recipient | MessageBegins | ChunkEnds | MessageEnds
 
 
 class State(Enum):
@@ -99,6 +115,7 @@ class State(Enum):
     CHUNKS_REFUSED = auto()  # RFC 3030 §2: after a chunk that failed, only RSET helps
     DISCARDING = auto()  # the octets of a chunk that has been refused already
     STARTING_TLS = auto()
+    SIGNING_IN = auto()  # the next line belongs to AUTH. RFC 4954 §4
     CLOSED = auto()
 
 
@@ -110,6 +127,7 @@ NEXT: Mapping[State, Mapping[type[Command], State]] = {
         Hello: State.READY,
         ClientIs: State.CONNECTED,
         StartTls: State.STARTING_TLS,
+        Authenticate: State.SIGNING_IN,
         Mail: State.ADDRESSING,
         Reset: State.READY,
     },
@@ -127,6 +145,7 @@ NEXT: Mapping[State, Mapping[type[Command], State]] = {
     State.CHUNKS_REFUSED: {Hello: State.READY, Reset: State.READY},
     State.DISCARDING: {},
     State.STARTING_TLS: {},
+    State.SIGNING_IN: {},
     State.CLOSED: {},
 }
 
@@ -135,6 +154,7 @@ MISSING: Mapping[tuple[State, type[Command]], Reply] = {
     (State.CONNECTED, Mail): replies.HELLO_FIRST,
     (State.CONNECTED, Recipient): replies.HELLO_FIRST,
     (State.CONNECTED, StartTls): replies.HELLO_FIRST,
+    (State.CONNECTED, Authenticate): replies.HELLO_FIRST,
     (State.READY, Recipient): replies.SENDER_FIRST,
     (State.READY, Data): replies.SENDER_FIRST,
     (State.READY, Chunk): replies.SENDER_FIRST,
@@ -145,6 +165,7 @@ MISSING: Mapping[tuple[State, type[Command]], Reply] = {
 __all__ = [
     "MISSING",
     "NEXT",
+    "Authenticate",
     "ChunkEnds",
     "ClientIs",
     "Content",
@@ -160,6 +181,7 @@ __all__ = [
     "Quit",
     "Recipient",
     "Reset",
+    "SignIn",
     "StartTls",
     "State",
 ]

@@ -1,4 +1,5 @@
-"""SMTP's words: one line in, one command out. RFC 5321 §4.1; parameters of RFC 1870, 3030, 3461, 6152 and 6531.
+"""SMTP's words: one line in, one command out. RFC 5321 §4.1; parameters of RFC 1870, 3030, 3461,
+4954, 6152, 6531 and 8689.
 
 Promises
     A line that is not exactly a command raises Misunderstood with the reply that says so; nothing is guessed, and
@@ -9,7 +10,7 @@ Promises
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TypeAlias
 
@@ -77,6 +78,8 @@ class Mail:
     smtputf8: bool = False
     ret: str | None = None
     envid: str | None = None
+    require_tls: bool = False  # RFC 8689
+    submitter: bool = False  # AUTH= was given, RFC 4954 §5. What it says is not believed: we know who signed in.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,19 +115,27 @@ class Quit:
 
 
 @dataclass(frozen=True, slots=True)
+class Authenticate:
+    """AUTH. `initial` is the initial response, as base64; it may hold a secret. RFC 4954 §4."""
+
+    mechanism: str
+    initial: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """A command that changes nothing: NOOP, VRFY, EXPN, HELP. Its answer is already known."""
 
     reply: Reply
 
 
-Command: TypeAlias = Hello | StartTls | ClientIs | Mail | Recipient | Data | Chunk | Reset | Quit | Told
+Command: TypeAlias = Hello | StartTls | ClientIs | Mail | Recipient | Data | Chunk | Reset | Quit | Authenticate | Told
 
 # A browser that was lured here must not get as far as its body (ALPACA; P7). `Host:` is its second line.
 _OTHER_PROTOCOLS = frozenset(
     {"GET", "POST", "PUT", "HEAD", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PRI", "HOST:", "USER-AGENT:"}
 )
-_WITH_PARAMETERS = (b"MAIL", b"RCPT", b"XCLI")
+_WITH_PARAMETERS = (b"MAIL", b"RCPT", b"XCLI", b"AUTH")
 
 _ATEXT = r"A-Za-z0-9!#$%&'*+/=?^_`{|}~\-"
 _DOT_STRING = re.compile(rf"[{_ATEXT}\u0080-\U0010ffff]+(\.[{_ATEXT}\u0080-\U0010ffff]+)*")
@@ -179,7 +190,7 @@ def _hello(verb: str) -> Callable[[str], Hello]:
 
 def _mail(rest: str) -> Mail:
     text, parameters = _path_and_parameters("FROM:", rest, replies.BAD_SENDER)
-    _only(parameters, {"SIZE", "BODY", "SMTPUTF8", "RET", "ENVID"})
+    _only(parameters, {"SIZE", "BODY", "SMTPUTF8", "RET", "ENVID", "REQUIRETLS", "AUTH"})
     body = (parameters.get("BODY") or "7BIT").upper()
     ret = parameters["RET"].upper() if parameters.get("RET") else None
     envid = parameters.get("ENVID")
@@ -187,8 +198,8 @@ def _mail(rest: str) -> Mail:
         body not in {"7BIT", "8BITMIME"}
         or ret not in {None, "FULL", "HDRS"}
         or (envid is not None and not (len(envid) <= ENVID_MAX and _XTEXT.fullmatch(envid)))
-        or any(name in parameters and not parameters[name] for name in ("SIZE", "BODY", "RET", "ENVID"))
-        or parameters.get("SMTPUTF8") not in {None, ""}
+        or any(name in parameters and not parameters[name] for name in ("SIZE", "BODY", "RET", "ENVID", "AUTH"))
+        or any(parameters.get(name) not in {None, ""} for name in ("SMTPUTF8", "REQUIRETLS"))
     ):
         raise Misunderstood(replies.BAD_ARGUMENT)
     smtputf8 = "SMTPUTF8" in parameters
@@ -201,6 +212,8 @@ def _mail(rest: str) -> Mail:
         smtputf8=smtputf8,
         ret=ret,
         envid=envid,
+        require_tls="REQUIRETLS" in parameters,
+        submitter="AUTH" in parameters,
     )
 
 
@@ -317,6 +330,13 @@ def _client_is(rest: str) -> ClientIs:
     return ClientIs(client, said.get("NAME"), said.get("HELO"), said.get("PROTO"))
 
 
+def _authenticate(rest: str) -> Authenticate:
+    mechanism, *answers = rest.split() or [""]
+    if len(answers) > 1 or not mechanism or not mechanism.isascii():
+        raise Misunderstood(replies.BAD_ARGUMENT)
+    return Authenticate(mechanism.upper(), answers[0] if answers else None)
+
+
 def from_xtext(text: str) -> str:
     """RFC 3461 §4: `+2B` is a plus. What would decode to something unprintable stays as it is."""
     plain = re.sub(r"\+([0-9A-F]{2})", lambda found: chr(int(found[1], 16)), text)
@@ -350,12 +370,13 @@ _COMMANDS: Mapping[str, Callable[[str], Command]] = {
     "QUIT": _alone(Quit()),
     "STARTTLS": _alone(StartTls()),
     "XCLIENT": _client_is,
+    "AUTH": _authenticate,
     "NOOP": lambda _: Told(replies.OK),
     "HELP": lambda _: Told(replies.HELP),
     "VRFY": _verify,
-    # Known and not offered: 502, not 500 (RFC 5321 §4.2.4). AUTH belongs to submission; on port 25 it does not exist.
+    # Known and not offered: 502, not 500 (RFC 5321 §4.2.4).
     **dict.fromkeys(
-        ("EXPN", "AUTH", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML", "XFORWARD"),
+        ("EXPN", "ETRN", "TURN", "ATRN", "SEND", "SOML", "SAML", "XFORWARD"),
         lambda _: Told(replies.NOT_OFFERED),
     ),
 }

@@ -37,6 +37,8 @@ def _encoded(reply: Reply) -> bytes:
     lead = f"{reply.status} " if reply.status else ""
     pieces = _pieces(_one_line(reply.text))
     last = len(pieces) - 1
+    if reply.code == 334 and not reply.text:
+        return b"334 \r\n"  # RFC 4954 §4: an empty challenge keeps its space
     return b"".join(
         f"{reply.code}{'-' if number < last else ' '}{lead}{piece}".rstrip(" ").encode("ascii") + b"\r\n"
         for number, piece in enumerate(pieces)
@@ -113,11 +115,25 @@ XCLIENT_NOT_ALLOWED = Reply(550, "5.7.0", "XCLIENT is not allowed from here")
 USE_LHLO = Reply(500, "5.5.1", "This is LMTP; say LHLO")
 USE_EHLO = Reply(500, "5.5.1", "This is SMTP; say EHLO")
 
+# Signing in, on the submission ports only. RFC 4954 §6.
+SIGNED_IN = Reply(235, "2.7.0", "You are signed in")
+SIGN_IN_FIRST = Reply(530, "5.7.0", "Sign in first, with an app password")
+SIGN_IN_FAILED = Reply(535, "5.7.8", "This address and app password do not open this door")
+SIGN_IN_MALFORMED = Reply(501, "5.5.2", "The answer is not as it should be")
+SIGN_IN_CANCELLED = Reply(501, "5.0.0", "Signing in was cancelled")
+SIGNED_IN_ALREADY = Reply(503, "5.5.1", "You are signed in already")
+MECHANISM_UNKNOWN = Reply(504, "5.5.4", "This way of signing in is not offered; PLAIN and LOGIN are")
+TLS_BEFORE_SIGN_IN = Reply(538, "5.7.11", "Signing in needs TLS: say STARTTLS first")
+TLS_FIRST = Reply(530, "5.7.0", "Say STARTTLS first")
+SIGNED_OUT = Reply(421, "4.7.0", "You have been signed out; sign in again")
+NOT_YOURS = Reply(553, "5.7.1", "This sender is not yours to write as")
+
 # Limits.
 TOO_LARGE = Reply(552, "5.3.4", "The message is larger than we accept")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients; send the rest in another message")
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors; goodbye")
 TOO_MANY_CONNECTIONS = Reply(421, "4.7.0", "Too many connections from your address; try again later")
+TOO_MANY_FAILURES = Reply(421, "4.7.0", "Too many failed attempts to sign in; goodbye")
 TOO_FAST = Reply(450, "4.7.1", "Too much in too short a time from your address; try again later")
 TOO_MANY_UNKNOWN = Reply(421, "4.7.1", "Too many unknown recipients from your address; try again later")
 TOO_SLOW = Reply(421, "4.4.2", "We have waited long enough; goodbye")

@@ -1,12 +1,13 @@
 """Runs the scripts beside it: one file for each command, so that a reader sees the protocol and not the plumbing.
 
 A script is conversations, with an empty line between them, each below a `#` that says what it shows:
-    given WHAT     `lmtp`, `tls`, `trusted`, or `limit NAME VALUE`; the greeting is always read first
+    given WHAT     `lmtp`, `tls`, `trusted`, `587`, `465`, or `limit NAME VALUE`; the greeting is always read first
     C: TEXT        a line from the client, CR LF added; `C|` without it, with \\r \\n \\t \\0 \\xNN meaning themselves
     S: TEXT        the next line from the server; `...` in it stands for anything, alone for any number of lines
     S!             the server closes
 """
 
+import asyncio
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -49,7 +50,9 @@ async def test_the_conversation_goes_as_written(script: Script, tmp_path: Path) 
         tmp_path,
         limits=limits,
         via=Via.LMTP if "lmtp" in script.given else Via.SMTP,
-        tls=server_context(tmp_path) if "tls" in script.given else None,
+        tls=server_context(tmp_path) if {"tls", "465", "587"} & set(script.given) else None,
+        submission=bool({"465", "587"} & set(script.given)),
+        implicit="465" in script.given,
         trusted=["127.0.0.0/8"] if "trusted" in script.given else [],
     ) as here:
         client = await here.connect()
@@ -80,7 +83,8 @@ async def _talk(client: Client, lines: list[str]) -> None:
 
 
 async def _line(client: Client) -> str | None:
-    line = await client.reader.readline()
+    async with asyncio.timeout(20):
+        line = await client.reader.readline()
     return line.decode().removesuffix("\r\n") if line else None
 
 
@@ -90,5 +94,5 @@ def _escaped(found: re.Match[bytes]) -> bytes:
 
 
 def test_every_command_has_its_script() -> None:
-    commands = {"hello", "mail", "rcpt", "data", "bdat", "rset", "vrfy", "starttls", "xclient", "lmtp", "quit"}
+    commands = {"hello", "mail", "rcpt", "data", "bdat", "rset", "vrfy", "starttls", "xclient", "lmtp", "quit", "auth"}
     assert commands <= {stem for stem, _ in ALL}

@@ -11,15 +11,16 @@ import asyncio
 import ssl
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
+from typing import Protocol
 
 from carepost.gateway.model import TlsFacts
 from carepost.infra.log import get_logger
 from carepost.protocols.smtp.limits import SmtpLimits
 from carepost.protocols.smtp.link import Ended, Link
-from carepost.protocols.smtp.relay import RelaySession
 from carepost.wire import smtp_events as wire
 from carepost.wire import smtp_replies as replies
 from carepost.wire.smtp import SmtpEngine
+from carepost.wire.smtp_replies import Reply
 
 log = get_logger("smtp")
 
@@ -47,6 +48,20 @@ class Patience:
         return self.limits.command_timeout_stressed if stressed else self.limits.command_timeout
 
 
+class Session(Protocol):
+    """What the conversation means: port 25's, or submission's."""
+
+    tls: TlsFacts | None
+
+    async def on(self, event: wire.Event) -> tuple[Reply, ...]:
+        """The answers to a question; none to anything else."""
+        ...
+
+    def forget_message(self) -> None:
+        """Drop what has been gathered. May be called at any time."""
+        ...
+
+
 class Conversation:
     """Between a Link, an engine and a session. `run` is one task."""
 
@@ -54,7 +69,7 @@ class Conversation:
         self,
         link: Link,
         engine: SmtpEngine,
-        session: RelaySession,
+        session: Session,
         *,
         limits: SmtpLimits,
         client: IPv4Address | IPv6Address,
@@ -62,7 +77,7 @@ class Conversation:
     ) -> None:
         self._link = link
         self._engine = engine
-        self._session = session
+        self.session = session
         self._limits = limits
         self._tls = tls
         self._loop = asyncio.get_running_loop()
@@ -74,6 +89,8 @@ class Conversation:
         """From the greeting to the end. Raises nothing but CancelledError."""
         patient = True
         try:
+            if self._link.over_tls:
+                self._tls_is_there(self._link.tls_object)
             self._engine.greet()
             while await self._turn():
                 pass
@@ -89,7 +106,7 @@ class Conversation:
             log.error("conversation broke", error=error)
             self._engine.close(replies.TRY_LATER)
         finally:
-            self._session.forget_message()
+            self.session.forget_message()
         await self._farewell(patient=patient)
 
     def stop(self) -> None:
@@ -108,7 +125,7 @@ class Conversation:
         busy = False
         while (event := engine.next_event()) is not None:
             busy = busy or not isinstance(event, wire.Content)
-            answers = await self._session.on(event)
+            answers = await self.session.on(event)
             if answers:
                 engine.answer(*answers)
             elif isinstance(event, wire.StartTls):
@@ -149,9 +166,11 @@ class Conversation:
         now = self._loop.time()
         if not await self._link.write(self._engine.to_send(), now + self._limits.write_timeout):
             raise ConnectionResetError
-        tls = await self._link.start_tls(self._tls, self._limits.tls_timeout)
+        self._tls_is_there(await self._link.start_tls(self._tls, self._limits.tls_timeout))
+
+    def _tls_is_there(self, tls: ssl.SSLObject) -> None:
         cipher = tls.cipher()
-        self._session.tls = TlsFacts(version=tls.version() or "", cipher=cipher[0] if cipher else "")
+        self.session.tls = TlsFacts(version=tls.version() or "", cipher=cipher[0] if cipher else "")
         self._engine.tls_begun()
 
     async def _farewell(self, *, patient: bool) -> None:

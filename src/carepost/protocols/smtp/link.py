@@ -55,6 +55,7 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self.over_tls = transport.get_extra_info("ssl_object") is not None  # a port that is TLS from the start
         self._began(self)
 
     def data_received(self, data: bytes) -> None:
@@ -95,6 +96,11 @@ class Link(asyncio.Protocol):
         if self._transport is None:
             raise RuntimeError("not connected yet")
         return self._transport
+
+    @property
+    def tls_object(self) -> ssl.SSLObject:
+        """What was negotiated. Only when `over_tls`."""
+        return cast("ssl.SSLObject", self.transport.get_extra_info("ssl_object"))
 
     @property
     def client(self) -> IPv4Address | IPv6Address | None:
@@ -170,7 +176,7 @@ class Link(asyncio.Protocol):
             raise ConnectionResetError("the peer left during the handshake")
         self._transport = upgraded
         self.over_tls = True
-        return cast("ssl.SSLObject", upgraded.get_extra_info("ssl_object"))
+        return self.tls_object
 
     async def close(self, deadline: float, *, after_the_peer: bool) -> None:
         """Close when what is written has gone out; at `deadline` without that.

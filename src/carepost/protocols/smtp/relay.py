@@ -8,21 +8,20 @@ Promises
 """
 
 import asyncio
-import re
-from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
-from typing import Protocol, TypeVar, assert_never
+from typing import Protocol, assert_never
 
 from carepost.base.address import Domain, EmailAddress
 from carepost.base.clock import Clock
-from carepost.base.errors import Broken, MailError, Malformed, NotAllowed, NotPossible, TryLater
+from carepost.base.errors import Broken, Malformed
 from carepost.base.ids import MailboxId, new_trace_id
 from carepost.directory.model import Found, MailboxKind, RefusalReason, Refusing, Route, Unknown
-from carepost.gateway.model import Connection, Envelope, Receipt, Recipient, Refused, TlsFacts, Via
+from carepost.gateway.model import Connection, Envelope, Receipt, Recipient, TlsFacts, Via
 from carepost.infra.log import get_logger
+from carepost.protocols.smtp.answers import answer_to, within
 from carepost.protocols.smtp.limits import SmtpLimits
-from carepost.protocols.smtp.spool import NoRoom, Spool, Spools
+from carepost.protocols.smtp.spool import Spool, Spools
 from carepost.protocols.smtp.throttle import Throttle
 from carepost.protocols.smtp.trace_fields import Hop, trace_fields
 from carepost.wire import smtp_events as wire
@@ -32,20 +31,6 @@ from carepost.wire.smtp_grammar import Recipient as AskedFor
 from carepost.wire.smtp_replies import Reply
 
 log = get_logger("smtp")
-
-Result = TypeVar("Result")
-
-# RFC 5321 §4.2.1, RFC 3463 §3. Broken answers 4xx: our bug must not lose their mail. The nearest family decides.
-SMTP_ANSWER: Mapping[type[BaseException], Reply] = {
-    Malformed: replies.MESSAGE_MALFORMED,
-    NotAllowed: replies.NOT_ACCEPTED,
-    NotPossible: replies.NOT_POSSIBLE,
-    TryLater: replies.TRY_LATER,
-    NoRoom: replies.NO_ROOM,
-    Broken: replies.TRY_LATER,
-}
-
-_PERMANENT_STATUS = re.compile(r"5\.\d{1,3}\.\d{1,3}")
 
 
 class Routes(Protocol):
@@ -130,6 +115,8 @@ class RelaySession:
                 self.forget_message()
             case wire.Reset() | wire.Quit() | wire.MessageFails() | wire.StartTls():
                 self.forget_message()
+            case wire.SignIn():
+                return (replies.NOT_OFFERED,)  # the engine does not ask it here
             case _:
                 assert_never(event)
         return ()
@@ -163,9 +150,9 @@ class RelaySession:
             return replies.BAD_RECIPIENT
         try:
             routing = self._relay.routes.route(address, from_outside=True)
-            route = await _within(self._limits.routing_timeout, routing)
+            route = await within(self._limits.routing_timeout, routing)
         except Exception as error:  # noqa: BLE001 - whatever it is, the sender must come again
-            return _answer(error, "recipient not settled")
+            return answer_to(error, "recipient not settled")
         match route:
             case Found():
                 arriving.recipients.append(
@@ -222,7 +209,7 @@ class RelaySession:
         if arriving.failure is None:
             return replies.chunk_taken(octets)
         self.forget_message()
-        return _answer(arriving.failure, "content not kept")
+        return answer_to(arriving.failure, "content not kept")
 
     async def _message(self) -> tuple[Reply, ...]:
         arriving = self._current()
@@ -230,7 +217,7 @@ class RelaySession:
         try:
             reply = await self._receive(arriving)
         except Exception as error:  # noqa: BLE001 - our bug must not lose their mail: 451
-            reply = _answer(error, "message not taken")
+            reply = answer_to(error, "message not taken")
         finally:
             self.forget_message()
         return (reply,) * wanted
@@ -244,7 +231,7 @@ class RelaySession:
         connection = self._connection()
         envelope = self._envelope(arriving, connection)
         receiving = self._relay.inbound.receive(connection, envelope, raw)
-        receipt = await _within(self._limits.receive_timeout, receiving)
+        receipt = await within(self._limits.receive_timeout, receiving)
         self._relay.throttle.message_taken(self._client, now=self._now())
         log.info(
             "message taken",
@@ -298,26 +285,6 @@ class RelaySession:
         return self._arriving
 
 
-async def _within(seconds: float, work: Awaitable[Result]) -> Result:
-    try:
-        async with asyncio.timeout(seconds):
-            return await work
-    except TimeoutError as error:
-        raise TryLater("It took too long", seconds=seconds) from error
-
-
 def _sender_address(path: Path) -> EmailAddress:
     """Forwarders make local parts longer than the 64 octets of RFC 5321; they are to be received all the same."""
     return EmailAddress(path.local, Domain.parse(path.domain))
-
-
-def _answer(error: Exception, what: str) -> Reply:
-    """The reply for an error. The log gets its family and place; never its text, which may quote the message."""
-    if isinstance(error, Refused) and _PERMANENT_STATUS.fullmatch(error.enhanced_status):
-        log.info("refused by policy", what=what)
-        return Reply(550, error.enhanced_status, error.public)
-    if isinstance(error, MailError):
-        log.warning(what, error=error)
-    else:
-        log.error(what, error=error)
-    return next((SMTP_ANSWER[kind] for kind in type(error).__mro__ if kind in SMTP_ANSWER), replies.TRY_LATER)

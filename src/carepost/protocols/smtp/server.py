@@ -17,11 +17,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from carepost.directory.revoking import Revoked
 from carepost.gateway.model import Via
 from carepost.infra.log import get_logger
-from carepost.protocols.smtp.conversation import Conversation
+from carepost.protocols.smtp.conversation import Conversation, Session
 from carepost.protocols.smtp.link import Link
 from carepost.protocols.smtp.relay import Relay, RelaySession
+from carepost.protocols.smtp.submission import Submissions, SubmissionSession, concerns
 from carepost.wire import smtp_replies as replies
 from carepost.wire.smtp import SmtpEngine
 from carepost.wire.smtp_events import Dialect, EngineSettings
@@ -41,13 +43,13 @@ class Counts:
 
 @dataclass(slots=True, kw_only=True)
 class SmtpServer:
-    """Port 25, or LMTP when the relay's settings say so.
+    """Port 25, or LMTP when the relay's settings say so; 465 and 587 when it is Submissions.
 
     `tls` is asked at each connection, so that a renewed certificate needs no restart; None offers no TLS.
     `trusted` are the networks that may say XCLIENT. Nobody, unless the settings name them.
     """
 
-    relay: Relay
+    relay: Relay | Submissions
     tls: Callable[[], ssl.SSLContext | None] = lambda: None
     trusted: Sequence[IPv4Network | IPv6Network] = ()
     counts: Counts = field(default_factory=Counts, init=False)
@@ -57,8 +59,13 @@ class SmtpServer:
     _stopping: bool = field(default=False, init=False)
     _stressed: bool = field(default=False, init=False)
 
-    async def serve(self, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
-        """Accept on `sockets`, which are bound, until `stop` is set and every conversation has ended."""
+    async def serve(
+        self, sockets: Sequence[socket.socket], stop: asyncio.Event, *, implicit: Sequence[socket.socket] = ()
+    ) -> None:
+        """Accept on `sockets`, which are bound, until `stop` is set and every conversation has ended.
+
+        On those of `implicit` TLS comes before the first word (RFC 8314 §3.3).
+        """
         loop = asyncio.get_running_loop()
         listeners = []
         async with asyncio.TaskGroup() as group:
@@ -67,6 +74,7 @@ class SmtpServer:
                 listen = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
                 # The kernel's queue of connections that we have not accepted yet; beyond it SYNs wait.
                 listeners.append(await listen(self._link, sock=listening, backlog=1024))
+            listeners += [await self._listen_tls(listening) for listening in implicit]
             try:
                 await stop.wait()
             finally:
@@ -74,6 +82,26 @@ class SmtpServer:
                 for listener in listeners:
                     listener.close()
             await self._finish()
+
+    async def _listen_tls(self, listening: socket.socket) -> asyncio.Server:
+        # The context is renewed in place when the certificate is (infra.tls).
+        return await asyncio.get_running_loop().create_server(
+            self._link,
+            sock=listening,
+            backlog=1024,
+            ssl=self.tls(),
+            ssl_handshake_timeout=self.relay.settings.limits.tls_timeout,
+        )
+
+    def revoke(self, revoked: Revoked) -> None:
+        """End what people have open whose app password, or who themselves, have been revoked."""
+        if isinstance(self.relay, Submissions):
+            self.relay.heard(revoked)
+        for conversation in list(self._conversations.values()):
+            session = conversation.session
+            if isinstance(session, SubmissionSession) and session.who is not None and concerns(revoked, session.who):
+                session.signed_out = True
+                conversation.stop()
 
     async def _finish(self) -> None:
         """Let conversations end in their time, then abort what is left. The TaskGroup waits for their tasks."""
@@ -119,12 +147,15 @@ class SmtpServer:
             self._feel_stress()
 
     def _conversation(self, link: Link, client: IPv4Address | IPv6Address) -> Conversation:
-        settings, tls = self.relay.settings, self.tls()
-        limits = settings.limits
+        relay, tls = self.relay, self.tls()
+        limits = relay.settings.limits
+        lmtp = isinstance(relay, Relay) and relay.settings.via is Via.LMTP
+        session: Session = RelaySession(relay, client) if isinstance(relay, Relay) else SubmissionSession(relay, client)
         engine = SmtpEngine(
             EngineSettings(
-                hostname=settings.hostname,
-                dialect=Dialect.LMTP if settings.via is Via.LMTP else Dialect.SMTP,
+                hostname=relay.settings.hostname,
+                dialect=Dialect.LMTP if lmtp else Dialect.SMTP,
+                submission=isinstance(relay, Submissions),
                 tls_offered=tls is not None,
                 client_may_be_told=any(client in network for network in self.trusted),
                 message_max=limits.message_max,
@@ -134,9 +165,7 @@ class SmtpServer:
                 content_line_max=limits.content_line_max,
             )
         )
-        conversation = Conversation(
-            link, engine, RelaySession(self.relay, client), limits=limits, client=client, tls=tls
-        )
+        conversation = Conversation(link, engine, session, limits=limits, client=client, tls=tls)
         conversation.stressed = self._stressed
         return conversation
 
