@@ -19,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.intruder import OTHER_ROLES, intrude, refused
 from tests.fakes.running_service import CAREPOST, children_of, http_get, short_home
 
 import carepost
+from carepost.infra.confine import is_supported
 
 pytestmark = pytest.mark.slow
 
@@ -159,31 +161,53 @@ def test_the_demo_starts_from_nothing_is_found_again_and_begins_anew_when_asked(
     assert second < 30
 
 
-def _python_for_everybody() -> list[str]:
-    """How an ordinary user runs this checkout: its own interpreter, or the system's of the same version."""
-    code = "import sys; sys.argv[0] = 'carepost'; from carepost.cli import main; main()"
+_CLI = "sys.argv[0] = 'carepost'; from carepost.cli import main; main()"
+
+
+def _python_for_everybody() -> tuple[str, str]:
+    """How an ordinary user runs this checkout: its own interpreter or the system's of the same version, and a prelude."""
     folders = [
         str(Path(carepost.__file__).parents[1]),
         sysconfig.get_paths()["purelib"],
         sysconfig.get_paths()["platlib"],
     ]
+    prelude = f"import sys; sys.path[:0] = {folders!r}; "
     for python in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
-        command = [python, "-c", f"import sys; sys.path[:0] = {folders!r}; {code}"]
         with contextlib.suppress(OSError):
             done = subprocess.run(
-                [*command, "--version"], user="nobody", extra_groups=[], capture_output=True, check=False, cwd="/"
+                [python, "-c", prelude + _CLI, "--version"],
+                user="nobody",
+                extra_groups=[],
+                capture_output=True,
+                check=False,
+                cwd="/",
             )
             if done.returncode == 0:
-                return command
+                return python, prelude
     pytest.skip("no Python that an ordinary user of this machine could run this checkout with")
+
+
+def _assert_shut_in(config: Path, python: str, prelude: str, user: pwd.struct_passwd) -> None:
+    """The database server runs as the same user as the relay here: it must not lend the relay its eyes."""
+    lent = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    files = (config.parent / "keys/root-1.key", config.parent / "database/carepost.pgpass")
+    free, caught = (
+        intrude(config, confined=confined, files=files, python=python, prelude=prelude, lent=lent)
+        for confined in (False, True)
+    )
+    assert free.roles == {role: role for role in (*OTHER_ROLES, "carepost_relay")}, "the control"
+    assert {role for role, answer in caught.roles.items() if not refused(answer)} == {"carepost_relay"}
+    assert not any(map(refused, free.files.values()))
+    assert all(map(refused, caught.files.values()))
 
 
 def test_an_ordinary_user_runs_the_demo_as_well() -> None:
     if os.geteuid() != 0:
         pytest.skip("the other tests of this file are run by an ordinary user already")
-    command = _python_for_everybody()
-    demo = RunningDemo(short_home(), _free_port_base(), command=command, user="nobody")
-    os.chown(demo.home, pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
+    python, prelude = _python_for_everybody()
+    demo = RunningDemo(short_home(), _free_port_base(), command=(python, "-c", prelude + _CLI), user="nobody")
+    nobody = pwd.getpwnam("nobody")
+    os.chown(demo.home, nobody.pw_uid, nobody.pw_gid)
     try:
         told, _ = demo.start()
         assert demo.process is not None
@@ -191,8 +215,10 @@ def test_an_ordinary_user_runs_the_demo_as_well() -> None:
             Path(f"/proc/{pid}/status").read_text().partition("Uid:\t")[2].split()[0]
             for pid in children_of(demo.process.pid)
         }
-        assert owners == {str(pwd.getpwnam("nobody").pw_uid)}
+        assert owners == {str(nobody.pw_uid)}
         assert _inbox(told, told["people"][0]) > 0
+        if is_supported():
+            _assert_shut_in(Path(told["config"]), python, prelude, nobody)
         assert demo.stop() == 0
     finally:
         demo.close()

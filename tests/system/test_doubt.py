@@ -17,6 +17,7 @@ from tests.fakes.running_service import RunningService, forget, message, short_h
 from tests.system.conftest import Spawn
 
 from carepost.base.errors import NotPossible
+from carepost.infra.postgres import EmbeddedPostgres
 from carepost.infra.postgres_process import processes_of
 from carepost.infra.settings import Settings, load
 
@@ -177,8 +178,9 @@ def postgres_home(spawn: Spawn) -> RunningService:
 
 
 def _dsn(server: RunningService, role: str) -> str:
-    with server.superuser() as connection:
-        return f"host={connection.info.host} port={connection.info.port} dbname=carepost user={role}"
+    found = EmbeddedPostgres(server.data / "database")
+    found.find()
+    return found.dsn(role)
 
 
 def _until(holds: Callable[[], bool], else_says: str, seconds: float = 40) -> None:

@@ -50,10 +50,10 @@ def test_the_root_key_is_in_the_memory_of_the_access_role_only(service: RunningS
     service.read("ann.lee")
     assert service.process is not None
     [relay], [access] = service.workers("relay"), service.workers("access")
-    assert _memory_holds(access, root), "the look into memory is blind"
-    assert _memory_holds(relay, edge), "the look into memory is blind"
-    assert not _memory_holds(relay, root)
-    assert not _memory_holds(service.process.pid, root)
+    assert memory_holds(access, root), "the look into memory is blind"
+    assert memory_holds(relay, edge), "the look into memory is blind"
+    assert not memory_holds(relay, root)
+    assert not memory_holds(service.process.pid, root)
 
 
 def test_the_relay_holds_no_key_file_and_no_port_that_people_sign_in_on(service: RunningService) -> None:
@@ -101,7 +101,7 @@ def _is_link(path: Path) -> bool:
     return True
 
 
-def _memory_holds(pid: int, secret: bytes) -> bool:
+def memory_holds(pid: int, secret: bytes) -> bool:
     """Whether these octets stand anywhere in what the process may read."""
     with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
@@ -131,5 +131,6 @@ def test_the_relay_cannot_open_the_root_key_even_as_its_own_user(service: Runnin
     if not is_supported():
         pytest.skip("this kernel has no Landlock")
     [relay], [access] = service.workers("relay"), service.workers("access")
+    # That it does lock out is tried by tests/system/test_relay_taken_over.py.
     assert "NoNewPrivs:\t1" in Path(f"/proc/{relay}/status").read_text()
     assert "NoNewPrivs:\t0" in Path(f"/proc/{access}/status").read_text()

@@ -13,6 +13,7 @@ Promises
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -75,7 +76,8 @@ class Service:
 
     def _prepare(self, dsns: Dsns) -> None:
         if dsns.embedded is not None:
-            asyncio.run(prepare(dsns, progress=self.progress))
+            # Apart, because it connects as roles that the relay must never be.
+            _apart(partial(prepare, dsns, progress=self.progress))
         if "access" in self.roles:
             _apart(partial(_first_time, self.settings, dsns))
 
@@ -120,6 +122,7 @@ def _apart(work: Callable[[], Awaitable[None]]) -> None:
     Raises NotPossible with the words of whatever was raised in it.
     """
     reading, writing = os.pipe()
+    sys.stdout.flush()
     if (pid := os.fork()) == 0:
         code = 1
         try:
@@ -132,6 +135,7 @@ def _apart(work: Callable[[], Awaitable[None]]) -> None:
         except BaseException as error:  # noqa: BLE001 - the last line of a process: told, and turned into its exit code
             log.error("the first look at the database failed", error=error)
         finally:
+            sys.stdout.flush()
             os._exit(code)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:

@@ -1,12 +1,14 @@
-"""Landlock: a process gives up, for good, every file that it does not need. Linux 5.13 and later, no privilege needed.
+"""A process gives up, for good, what it does not need: files (Landlock, Linux 5.13 and later) and root's powers.
 
 Promises
     After `confine`, opening any file outside the two lists fails with EACCES: in this process, in its threads and in
     whatever it starts. There is no way back.
-    A kernel without Landlock is no error: the answer says so, and `carepost doctor` and the log tell the operator.
+    A kernel without Landlock is no error: the answer says so, and the log tells the operator.
+    After `give_up_capabilities` even root is nobody special, and nothing that it starts is: it cannot become another
+    user, look into other processes, or reach past the file system to the disk or the kernel's memory.
 
-The role that faces strangers uses it so that, even taken over, it cannot read the root key of its own operating-system
-user. See docs/adr for what it does not cover (sockets).
+The role that faces strangers uses both so that, even taken over, it reads neither the root key nor the secrets of the
+database's roles, although these are files of its own operating-system user.
 """
 
 import ctypes
@@ -21,6 +23,8 @@ _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION_FLAG = 1
 _RULE_PATH_BENEATH = 1
 _PR_SET_NO_NEW_PRIVS = 38
+_CAPABILITY_VERSION = 0x20080522  # the third, of 64 bits; linux/capability.h
+CAP_DAC_OVERRIDE = 1 << 1
 
 # linux/landlock.h, LANDLOCK_ACCESS_FS_*
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR, _REMOVE_FILE = (1 << bit for bit in range(6))
@@ -59,6 +63,24 @@ def confine(*, readable: Iterable[Path], writable: Iterable[Path]) -> bool:
     finally:
         os.close(ruleset)
     return True
+
+
+def give_up_capabilities(*, keep: int = 0) -> None:
+    """Keep only those of `keep`, a mask (capabilities(7)), that we have. Raises OSError.
+
+    Of this thread and those that it begins: call before there are others.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    header = ctypes.create_string_buffer(struct.pack("=Ii", _CAPABILITY_VERSION, 0), 8)
+    sets = ctypes.create_string_buffer(24)  # effective, permitted and inheritable; of the lower 32, then of the upper
+    if libc.capget(header, sets) != 0:
+        raise OSError(ctypes.get_errno(), "capget was refused")
+    kept = struct.unpack("=6I", sets.raw)[1] & keep
+    # Without it, a program that root starts would be given everything again.
+    if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "no_new_privs was refused")
+    if libc.capset(header, struct.pack("=6I", kept, kept, 0, 0, 0, 0)) != 0:
+        raise OSError(ctypes.get_errno(), "capset was refused")
 
 
 def _allow(ruleset: int, path: Path, access: int) -> None:

@@ -4,7 +4,8 @@ Promises
     `start` returns when the server takes connections; crash recovery is waited for, however long, and reported.
     A kill -9 of us ends the server cleanly (SIGINT by the kernel); a kill -9 of both is recovered at the next start.
     Two of us never open one cluster: the second is told so.
-    Nothing listens on TCP; the socket sits in a 0700 folder; peers are told apart by operating-system user.
+    Nothing listens on TCP; the socket sits in a 0700 folder; every role but the relay's needs a secret
+    (`postgres_access`).
 """
 
 import asyncio
@@ -20,14 +21,9 @@ from types import TracebackType
 from typing import IO, Self
 
 from carepost.base.errors import Broken, NotPossible
+from carepost.infra.postgres_access import SECRETIVE, give_secrets, pg_hba_conf, pg_ident_conf, secrets_file
 from carepost.infra.postgres_binaries import Binaries, choose_binaries
-from carepost.infra.postgres_config import (
-    PORT,
-    EmbeddedPolicy,
-    pg_hba_conf,
-    pg_ident_conf,
-    postgresql_conf,
-)
+from carepost.infra.postgres_config import PORT, EmbeddedPolicy, postgresql_conf
 from carepost.infra.postgres_place import (
     Place,
     erase_place,
@@ -87,10 +83,14 @@ class EmbeddedPostgres:
         return self._child.pid if self._child else None
 
     def dsn(self, role: str = "carepost_app", *, database: str = DATABASE) -> str:
-        """How `role` connects: carepost_owner, carepost_app, carepost_relay or the superuser postgres."""
+        """How `role` connects: carepost_owner, carepost_app, carepost_relay or the superuser postgres.
+
+        It holds no secret: it says which file does, for all but the relay's role.
+        """
         if self.place is None:
             raise Broken("the embedded database was not started")
-        return f"host='{self.place.socket}' port={PORT} dbname={database} user={role}"
+        passfile = f" passfile={_quoted(secrets_file(self.place))}" if role in SECRETIVE else ""
+        return f"host={_quoted(self.place.socket)} port={PORT} dbname={database} user={role}{passfile}"
 
     def find(self) -> None:
         """Learn where the server is that another Carepost runs on this folder: then `dsn` works without `start`."""
@@ -120,6 +120,7 @@ class EmbeddedPostgres:
                 await asyncio.to_thread(initialise, place, self.binaries)
             await self._outlast_orphans()
             self._configure()
+            await asyncio.to_thread(give_secrets, self.folder, place, self.binaries.program("postgres"))
             # From this thread: the kernel ties the child's death to the thread that made it.
             self._child = launch(place, self.binaries)
             await self._await_ready()
@@ -261,6 +262,10 @@ class EmbeddedPostgres:
 
 # Locks that forked workers must not hold on to: they may outlive a killed parent for a moment.
 _locks: "weakref.WeakSet[IO[str]]" = weakref.WeakSet()
+
+
+def _quoted(path: Path) -> str:
+    return "'" + str(path).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _hide_from_forks(lock: IO[str]) -> None:

@@ -1,18 +1,17 @@
-"""What the embedded PostgreSQL is told: its three configuration files, as text.
+"""What the embedded PostgreSQL is told: its configuration, as text.
 
 Promises
     Nothing here weakens durability: a reply of `250` stands on fsync, full page writes and synchronous commit (C1).
     No statement and no parameter reaches the server's log: they may carry mail (E1).
-    Only peers on the Unix socket, by operating-system user, get in; there is no TCP and no trust.
+    Nothing listens on TCP. Who gets in on the Unix socket: `postgres_access`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 PORT = 5432  # Only a part of the socket's file name: nothing listens on TCP.
 SUPERUSER = "postgres"
-ROLES = (SUPERUSER, "carepost_owner", "carepost_app", "carepost_relay")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,16 +92,6 @@ def postgresql_conf(policy: EmbeddedPolicy, *, major: int, socket: Path, log: Pa
     lines = [f"{name} = {_quoted(value)}" for name, value in settings.items()]
     head = "# Written by Carepost at every start; changes here are lost. See `carepost config show`.\n"
     return head + "\n".join(lines) + "\n"
-
-
-def pg_hba_conf() -> str:
-    return "# Written by Carepost at every start.\nlocal all all peer map=carepost\n"
-
-
-def pg_ident_conf(users: Sequence[str]) -> str:
-    """Which operating-system users may be which role."""
-    lines = [f'carepost "{user}" {role}' for user in dict.fromkeys(users) for role in ROLES]
-    return "# Written by Carepost at every start.\n" + "\n".join(lines) + "\n"
 
 
 def _quoted(value: str) -> str:

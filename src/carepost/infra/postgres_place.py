@@ -64,6 +64,11 @@ def find_owner() -> Owner:
     return _make_service_user()
 
 
+def ourselves() -> Owner:
+    """Whoever this process is, as the owner of a file that is not the server's."""
+    return Owner("", os.geteuid(), os.getegid(), lent=False)
+
+
 def find_place(folder: Path, owner: Owner) -> Place:
     """Where the cluster of the data folder `folder` is, or will be. Makes the folders around it."""
     folder.mkdir(mode=0o711 if owner.lent else 0o700, parents=True, exist_ok=True)
@@ -81,6 +86,7 @@ def find_place(folder: Path, owner: Owner) -> Place:
 def erase_place(folder: Path, place: Place) -> None:
     """Delete the cluster and everything that was made around it. It must not be running."""
     base = place.cluster.parent
+    place.cluster.with_name("carepost.pgpass").unlink(missing_ok=True)
     for part in (place.cluster, place.cluster.with_name("cluster.new"), place.log, place.socket):
         shutil.rmtree(part, ignore_errors=True)
     if base != folder:
@@ -255,8 +261,7 @@ def _write_location(folder: Path, base: Path, socket: Path, owner: Owner) -> Non
         lines.insert(1, "# User " + owner.name + " cannot reach this folder, so the database is elsewhere:")
         lines.insert(2, f"base = {_toml(base)}")
     text = "\n".join(lines) + "\n"
-    ours = Owner("", os.geteuid(), os.getegid(), lent=False)
-    write_owned(folder / LOCATION_FILE, text, ours)
+    write_owned(folder / LOCATION_FILE, text, ourselves())
 
 
 def _toml(value: object) -> str:

@@ -47,7 +47,7 @@ def initialise(place: Place, binaries: Binaries) -> None:
         *("-D", str(fresh), f"--username={SUPERUSER}", "--encoding=UTF8", "--data-checksums"),
         *("--auth-local=peer", "--auth-host=reject", "--no-instructions", *locale),
     ]
-    done = _run_as(command, place.owner)
+    done = run_as(command, place.owner)
     if done.returncode != 0:
         raise NotPossible(f"PostgreSQL could not make a database in {place.cluster}: {done.stderr.strip()[-500:]}")
     fresh.rename(place.cluster)
@@ -56,8 +56,9 @@ def initialise(place: Place, binaries: Binaries) -> None:
     os.close(parent)
 
 
-def _run_as(command: list[str], owner: Owner) -> subprocess.CompletedProcess[str]:
-    common = {"capture_output": True, "text": True, "check": False, "cwd": "/", "env": _environment()}
+def run_as(command: list[str], owner: Owner, *, said: str = "") -> subprocess.CompletedProcess[str]:
+    """Run one of PostgreSQL's programs as the server's user, with `said` on its standard input."""
+    common = {"input": said, "capture_output": True, "text": True, "check": False, "cwd": "/", "env": _environment()}
     if owner.lent:
         common |= {"user": owner.uid, "group": owner.gid, "extra_groups": []}
     return subprocess.run(command, **common)  # type: ignore[call-overload,no-any-return]  # noqa: S603, PLW1510

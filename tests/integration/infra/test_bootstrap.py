@@ -15,8 +15,12 @@ from carepost.infra.postgres import EmbeddedPostgres
 from carepost.infra.postgres_config import EmbeddedPolicy
 
 # A server whose administrator gave us a role that may make roles and databases, and no more: what clouds do.
-# Peer authentication maps us to the superuser, so the test speaks as that role by SET ROLE in the connection's options.
 ADMIN = "cloud_admin"
+
+
+def speaking_as(role: str, server: EmbeddedPostgres, database: str) -> str:
+    """Our superuser, who sets that role in the connection's options: roles made by hand have no secret here."""
+    return server.dsn("postgres", database=database) + f" options='-c role={role}'"
 
 
 @pytest.fixture
@@ -35,11 +39,11 @@ def server(short_folder: Path) -> Iterator[EmbeddedPostgres]:
 
 
 async def test_a_role_that_may_make_roles_and_databases_is_enough(server: EmbeddedPostgres) -> None:
-    admin = server.dsn("postgres", database="postgres") + f" options='-c role={ADMIN}'"
+    admin = speaking_as(ADMIN, server, "postgres")
     for _ in range(2):  # Again changes nothing.
         await bootstrap(admin, database="mail")
-    await migrate(server.dsn("carepost_owner", database="mail"))
-    async with Database.open(server.dsn("carepost_app", database="mail"), role="carepost_app") as db:
+    await migrate(speaking_as("carepost_owner", server, "mail"))
+    async with Database.open(speaking_as("carepost_app", server, "mail"), role="carepost_app") as db:
         await check_version(db)
     with psycopg.connect(server.dsn("postgres", database="mail")) as superuser:
         owner = superuser.execute("SELECT datdba::regrole::text FROM pg_database WHERE datname = 'mail'").fetchone()
