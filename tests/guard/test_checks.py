@@ -7,14 +7,19 @@ from pathlib import Path
 from tests.fakes.gateway import checks
 
 import carepost.gateway.checks
+from carepost.gateway.checks.outgoing import outgoing_checks
 from carepost.gateway.facts import CHECK_FAILED, SOURCES
 
 FOLDER = Path(carepost.gateway.checks.__file__).parent
-NOT_CHECKS = {"__init__", "everything", "reports"}
+NOT_CHECKS = {"__init__", "everything", "outgoing", "reports"}
+ONLY_OUTGOING = {"disclosure"}
 
 
 def test_every_check_in_the_folder_is_made_and_nothing_else() -> None:
-    assert {path.stem for path in FOLDER.glob("*.py")} - NOT_CHECKS == {check.name for check in checks()}
+    inbound = {check.name for check in checks()}
+    outgoing = {check.name for check in outgoing_checks(scanner=None)}
+    assert {path.stem for path in FOLDER.glob("*.py")} - NOT_CHECKS == inbound | outgoing
+    assert outgoing - inbound == ONLY_OUTGOING
 
 
 def test_every_fact_waits_for_checks_that_exist() -> None:
