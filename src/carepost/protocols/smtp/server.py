@@ -21,6 +21,7 @@ from carepost.directory.revoking import Revoked
 from carepost.gateway.model import Via
 from carepost.infra.log import get_logger
 from carepost.protocols.smtp.conversation import Conversation, Session
+from carepost.protocols.smtp.door import let_in
 from carepost.protocols.smtp.link import Link
 from carepost.protocols.smtp.relay import Relay, RelaySession
 from carepost.protocols.smtp.submission import Submissions, SubmissionSession, concerns
@@ -66,19 +67,21 @@ class SmtpServer:
 
         On those of `implicit` TLS comes before the first word (RFC 8314 §3.3).
         """
-        loop = asyncio.get_running_loop()
-        listeners = []
+        doors: list[asyncio.Task[None]] = []
         async with asyncio.TaskGroup() as group:
             self._group = group
             for listening in sockets:
-                listen = loop.create_unix_server if listening.family == socket.AF_UNIX else loop.create_server
                 # The kernel's queue of connections that we have not accepted yet; beyond it SYNs wait.
-                listeners.append(await listen(self._link, sock=listening, backlog=1024))
-            listeners += [await self._listen_tls(listening) for listening in implicit]
+                listening.listen(1024)
+                listening.setblocking(False)
+                doors.append(group.create_task(let_in(listening, self._link, lambda: len(self._conversations))))
+            listeners = [await self._listen_tls(listening) for listening in implicit]
             try:
                 await stop.wait()
             finally:
                 self._stopping = True
+                for door in doors:
+                    door.cancel()
                 for listener in listeners:
                     listener.close()
             await self._finish()
