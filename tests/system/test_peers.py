@@ -1,7 +1,6 @@
 """Real mail programs deliver to the running service and read from it, over TLS whose certificate they verify."""
 
 import os
-import pwd
 import re
 import shutil
 import subprocess
@@ -10,62 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.fakes.running_service import RunningService, message, short_home
+from tests.fakes.postfix import Postfix, running_postfix
+from tests.fakes.running_service import RunningService, message
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 
 ANN, JO, KIM, CLINIC = (f"{name}@willow.example" for name in ("ann.lee", "jo.ray", "kim.ode", "clinic"))
 BURST = 200
-
-MAIN = """
-compatibility_level = 3.6
-queue_directory = {home}/queue
-data_directory = {home}/data
-daemon_directory = /usr/lib/postfix/sbin
-command_directory = /usr/sbin
-mail_owner = postfix
-setgid_group = postdrop
-myhostname = mail.local.example
-mydestination =
-relayhost = [localhost]:{smtp}
-transport_maps = inline:{{ {clinic}=lmtp:inet:[localhost]:{lmtp} }}
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-smtp_host_lookup = native
-lmtp_host_lookup = native
-smtp_tls_security_level = verify
-smtp_tls_verify_cert_match = hostname
-smtp_tls_CAfile = {ca}
-smtp_tls_loglevel = 1
-lmtp_tls_security_level = verify
-lmtp_tls_verify_cert_match = hostname
-lmtp_tls_CAfile = {ca}
-lmtp_tls_loglevel = 1
-maillog_file = {home}/log
-maillog_file_prefixes = {home}
-alias_maps =
-alias_database =
-notify_classes =
-"""
-
-MASTER = """
-pickup   unix      n - n 60    1 pickup
-cleanup  unix      n - n -     0 cleanup
-qmgr     unix      n - n 300   1 qmgr
-tlsmgr   unix      - - n 1000? 1 tlsmgr
-rewrite  unix      - - n -     - trivial-rewrite
-bounce   unix      - - n -     0 bounce
-defer    unix      - - n -     0 bounce
-trace    unix      - - n -     0 bounce
-flush    unix      n - n 1000? 0 flush
-proxymap unix      - - n -     - proxymap
-smtp     unix      - - n -     - smtp
-lmtp     unix      - - n -     - lmtp
-retry    unix      - - n -     - error
-error    unix      - - n -     - error
-scache   unix      - - n -     1 scache
-postlog  unix-dgram n - n -    1 postlogd
-"""
 
 
 def program(name: str, package: str) -> str:
@@ -107,55 +57,28 @@ def test_swaks_delivers_over_starttls_with_our_certificate_verified(service: Run
     assert subprocess.run(command, capture_output=True, check=False, timeout=60).returncode != 0
 
 
-class Postfix:
-    """A whole private Postfix, high up in a folder of its own."""
-
-    def __init__(self, home: Path, service: RunningService) -> None:
-        self.home = home
-        for name in ("etc", "queue", "data"):
-            (home / name).mkdir()
-        os.chown(home / "data", pwd.getpwnam("postfix").pw_uid, -1)
-        ca = shutil.copy(service.ca_file, home / "ca.pem")
-        Path(ca).chmod(0o644)
-        ports = {"smtp": service.ports["smtp"], "lmtp": service.ports["lmtp"]}
-        (home / "etc/main.cf").write_text(MAIN.format(home=home, clinic=CLINIC, ca=ca, **ports))
-        (home / "etc/master.cf").write_text(MASTER)
-
-    def run(self, command: str, *options: str, text: bytes = b"") -> None:
-        done = subprocess.run([command, *options], input=text, capture_output=True, check=False, timeout=60)
-        assert done.returncode == 0, done.stderr
-
-    def send(self, raw: bytes, *recipients: str) -> None:
-        etc = str(self.home / "etc")
-        self.run("/usr/sbin/sendmail", "-C", etc, "-f", "pat@local.example", "-i", *recipients, text=raw)
-
-    @property
-    def log(self) -> str:
-        path = self.home / "log"
-        return path.read_text("utf-8", "replace") if path.exists() else ""
-
-
 @pytest.fixture
 def postfix(service: RunningService) -> Iterator[Postfix]:
-    if not Path("/usr/lib/postfix/sbin/master").exists():
-        pytest.skip("Postfix is not on this machine (Debian: apt-get install postfix)")
-    if os.geteuid() != 0:
-        pytest.skip("Postfix starts as root only")
-    home = short_home()
-    home.chmod(0o755)
-    running = Postfix(home, service)
-    running.run("/usr/sbin/postfix", "-c", str(home / "etc"), "start")
-    try:
+    settings = {
+        "relayhost": f"[localhost]:{service.ports['smtp']}",
+        "transport_maps": f"inline:{{ {CLINIC}=lmtp:inet:[localhost]:{service.ports['lmtp']} }}",
+    }
+    for by in ("smtp", "lmtp"):
+        settings |= {
+            f"{by}_host_lookup": "native",
+            f"{by}_tls_security_level": "verify",
+            f"{by}_tls_verify_cert_match": "hostname",
+            f"{by}_tls_loglevel": "1",
+        }
+    with running_postfix("mail.local.example", settings, trusts=service.ca_file) as running:
         yield running
-    finally:
-        running.run("/usr/sbin/postfix", "-c", str(home / "etc"), "stop")
-        shutil.rmtree(home, ignore_errors=True)
 
 
 def test_postfix_delivers_by_smtp_and_by_lmtp_over_verified_tls(service: RunningService, postfix: Postfix) -> None:
-    postfix.send(message("By Postfix, SMTP").replace(b"\r\n", b"\n"), JO)
-    postfix.send(message("By Postfix, LMTP").replace(b"\r\n", b"\n"), CLINIC)
-    await_true(lambda: postfix.log.count("is now with us") == 2)
+    for by, recipient in (("SMTP", JO), ("LMTP", CLINIC)):
+        raw = message(f"By Postfix, {by}").replace(b"\r\n", b"\n")
+        postfix.send(raw, recipient, sender="pat@local.example")
+    postfix.says("is now with us", times=2)
     assert postfix.log.count("Verified TLS connection established to localhost") == 2
     assert "postfix/lmtp" in postfix.log
     assert subjects(service, "jo.ray").count("By Postfix, SMTP") == 1
