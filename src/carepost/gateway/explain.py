@@ -7,12 +7,16 @@ Promises
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
+from carepost.gateway.deck import shipped_outbound
 from carepost.gateway.verdict import KeptFinding, KeptRecipient, Record
 from carepost.policy.actions import Action
 from carepost.policy.card import Card, Deck
 from carepost.policy.english import sentence
 from carepost.policy.inbound import InboundFacts
+
+F = TypeVar("F")
 
 _DONE = {
     Action.DELIVER: "was delivered",
@@ -20,6 +24,18 @@ _DONE = {
     Action.JUNK: "was put into the junk folder",
     Action.HOLD: "was held in quarantine",
     Action.REFUSE: "was refused; the sender's mail server was told at once",
+    Action.SEND: "was sent",
+    Action.SEND_VERIFIED: "was sent, over verified TLS only",
+    Action.PORTAL: "was sent as a secure link",
+}
+# What differs when the message is one of our own people's.
+_DONE_OUT = {
+    Action.HOLD: "was held for an administrator to look at",
+    Action.REFUSE: "was not sent; its sender was told",
+}
+_NEXT_OUT = {
+    Action.HOLD: "A local administrator can let it go, giving a reason; its sender can cancel it.",
+    Action.REFUSE: "Nothing was sent to this recipient. The sender has it in Sent, and can change and send it again.",
 }
 _NEXT = {
     Action.DELIVER: "Nothing needs to be done.",
@@ -27,8 +43,11 @@ _NEXT = {
     Action.JUNK: "If it is wanted, move it out of the junk folder; in a shared mailbox it is shown among the work.",
     Action.HOLD: "A local administrator can look at it in quarantine and release or delete it, giving a reason.",
     Action.REFUSE: "It cannot be fetched back. If it is wanted, ask the sender to put right what the card names.",
+    Action.SEND: "Nothing needs to be done. What became of it since stands beside the recipient.",
+    Action.SEND_VERIFIED: "Nothing needs to be done. If the hop cannot be protected it waits, and the sender is told.",
+    Action.PORTAL: "The recipient gets a notice with the link. The sender sees when it is opened, and can revoke it.",
 }
-_FACTS = {
+FACTS = {
     "malware_found": "whether it holds malware",
     "scanned_completely": "whether all of it was scanned",
     "has_program": "whether a program is attached",
@@ -54,6 +73,26 @@ _FACTS = {
     "looks_like_phishing": "whether it is phishing",
     "looks_like_spam": "whether it is spam",
     "recipient_shared": "whether it is for a shared mailbox",
+    # of mail that goes out
+    "sensitivity": "whether patient or personal details are in it",
+    "subject_tells": "whether the subject or a file's name tells who it is about",
+    "asked_secure": "whether it was asked to go securely",
+    "reach": "where the recipient's address is",
+    "agreed_to_plain": "whether the recipient has agreed to plain email",
+    "first_time": "whether the recipient was written to before",
+    "looks_like_other": "whether the recipient's address looks like another one",
+    "named_like_other": "whether somebody else has the recipient's name",
+    "unusual_company": "whether the recipients usually get mail together",
+    "newly_added": "whether the recipient was in this conversation",
+    "has_left": "whether the recipient has left",
+    "patient_unverified": "whether the patient's address was checked within a year",
+    "outsiders_visible": "how many people outside would see each other",
+    "outsiders_crowd": "whether a crowd outside would see each other",
+    "patients_visible": "whether patients would see each other",
+    "many_domains": "to how many organisations it goes",
+    "reply_all_large": "to how many people it answers",
+    "answers_hidden_copy": "whether it answers a hidden copy",
+    "one_each": "whether everybody gets a message of their own",
 }
 
 
@@ -90,14 +129,20 @@ class Explanation:
 
 
 def explain(record: Record, deck: Deck[InboundFacts]) -> Explanation:
-    """The whole story of one message, as far as one organisation may know it."""
+    """The whole story of one message, as far as one organisation may know it. `deck` is for what came in."""
+    if record.is_outgoing:
+        return _explain(record, shipped_outbound())
+    return _explain(record, deck)
+
+
+def _explain(record: Record, deck: Deck[F]) -> Explanation:
     details = record.details
     sender = ", ".join(details.authors) or "nobody in particular"
     groups: dict[tuple[str, str, str | None, str | None, bool, tuple[str, ...]], list[KeptRecipient]] = {}
     for one in details.recipients:
         key = (one.decided, one.action, one.card, one.card_version, one.unsure, one.missing)
         groups.setdefault(key, []).append(one)
-    copies = tuple(_copy(recipients, deck) for recipients in groups.values())
+    copies = tuple(_copy(recipients, deck, out=record.is_outgoing) for recipients in groups.values())
     happened = " and ".join(dict.fromkeys(copy.happened for copy in copies)) or "was for nobody here"
     seen = tuple(sorted((found for found in details.findings if found.weight > 0), key=lambda found: -found.weight))
     return Explanation(
@@ -105,40 +150,41 @@ def explain(record: Record, deck: Deck[InboundFacts]) -> Explanation:
     )
 
 
-def _copy(alike: list[KeptRecipient], deck: Deck[InboundFacts]) -> Copy:
+def _copy(alike: list[KeptRecipient], deck: Deck[F], *, out: bool) -> Copy:
     first = alike[0]
     action = Action(first.action)
+    done, next_ = (_DONE | _DONE_OUT, _NEXT | _NEXT_OUT) if out else (_DONE, _NEXT)
     return Copy(
         recipients=tuple(one.address for one in alike),
-        happened=_DONE[action],
-        because=tuple(_reasons(first, deck)),
-        next=_NEXT[action],
+        happened=done[action],
+        because=tuple(_reasons(first, deck, out=out)),
+        next=next_[action],
         card=first.card,
         card_version=first.card_version,
     )
 
 
-def _reasons(one: KeptRecipient, deck: Deck[InboundFacts]) -> Iterable[str]:
+def _reasons(one: KeptRecipient, deck: Deck[F], *, out: bool) -> Iterable[str]:
     if one.card is None:
-        yield "No card applied, and then a message is delivered."
+        yield f"No card applied, and then a message is {'sent' if out else 'delivered'}."
         return
     card = deck.card(one.card)
     if card is None:
         yield f"The card “{one.card}” (version {one.card_version}) said so. It is no longer among the cards."
         return
     if one.unsure:
-        unknown = ", ".join(_FACTS.get(name, name) for name in one.missing) or "what the card asks"
+        unknown = ", ".join(FACTS.get(name, name) for name in one.missing) or "what the card asks"
         yield f"The card “{card.title}” could not be judged, because it could not be found out {unknown}."
         yield "What is not known is held, never let through."
     else:
         yield f"The card “{card.title}” says: {sentence(card)}"
     yield f"Its reason: {card.because.strip()}"
     if one.decided != one.action:
-        yield "The card would refuse it, but others were to have it, and a sender can only be told yes or no for all."
+        yield _OTHERWISE_OUT if out else _OTHERWISE_IN
     yield _version(one, card)
 
 
-def _version(one: KeptRecipient, card: Card[InboundFacts]) -> str:
+def _version(one: KeptRecipient, card: Card[F]) -> str:
     if card.version == one.card_version:
         return f"Card {card.name}, version {card.version}, owned by: {card.owner}."
     return (
@@ -147,8 +193,22 @@ def _version(one: KeptRecipient, card: Card[InboundFacts]) -> str:
     )
 
 
+_OTHERWISE_IN = "The card would refuse it, but others were to have it, and a sender can only be told yes or no for all."
+_OTHERWISE_OUT = "Its sender chose another way when they were asked."
+_HANDED_IN = {
+    "web": "It was written in web mail",
+    "submission": "It was handed in by a mail program",
+    "system": "It was written by the service itself",
+}
+
+
 def _arrival(record: Record) -> str:
     details = record.details
+    if record.is_outgoing or record.door == "inside":
+        at = record.at.strftime("%d %B %Y at %H:%M:%S UTC").lstrip("0")
+        by = f" by {details.person}" if details.person else ""
+        how = _HANDED_IN.get(record.door, "It came from a colleague's mailbox here")
+        return f"{how} on {at}{by}. Reference {record.trace}."
     secured = f"over {details.tls}" if details.tls else "without encryption"
     at = record.at.strftime("%d %B %Y at %H:%M:%S UTC").lstrip("0")
     door = {"smtp": "from", "lmtp": "by the mail server in front, from"}.get(record.door, "from")

@@ -26,12 +26,13 @@ class SearchBy(StrEnum):
     SENDER = "sender"
     RECIPIENT = "recipient"
     MESSAGE_ID = "message-id"
+    REFERENCE = "reference"  # what a message of our own people answers
 
 
 def findable(by: SearchBy, value: str) -> str:
     """The form that tokens are made of: addresses in lower case, a Message-ID without its brackets."""
     value = value.strip().strip("<>")
-    return value if by is SearchBy.MESSAGE_ID else value.lower()
+    return value if by in {SearchBy.MESSAGE_ID, SearchBy.REFERENCE} else value.lower()
 
 
 class KeptFinding(msgspec.Struct, frozen=True, array_like=True):
@@ -66,6 +67,11 @@ class Details(msgspec.Struct, frozen=True, array_like=True):
     recipients: tuple[KeptRecipient, ...]
     findings: tuple[KeptFinding, ...]
     facts: dict[str, str | bool | None]
+    person: str = ""  # who sent it, where that is one of ours (R82)
+
+
+# By which doors our own people's mail comes in.
+_DOORS_OUT = frozenset({"web", "submission", "system"})
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -76,6 +82,10 @@ class Record(msgspec.Struct, frozen=True):
     door: str
     size: int
     details: Details
+
+    @property
+    def is_outgoing(self) -> bool:
+        return self.door in _DOORS_OUT
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -5,12 +5,13 @@ from datetime import UTC, datetime
 import pytest
 from tests.fakes.gateway import DECK, connection, examination, judged, letter
 
-from carepost.gateway.explain import _DONE, _FACTS, _NEXT, explain
+from carepost.gateway.explain import _DONE, _NEXT, FACTS, explain
 from carepost.gateway.model import Finding, Via
 from carepost.gateway.stored import notice_of, stored_message, without_pretence
 from carepost.gateway.verdict import Details, KeptFinding, KeptRecipient, Record, SearchBy, findable
 from carepost.policy.actions import Action
 from carepost.policy.inbound import InboundFacts
+from carepost.policy.outbound import OutboundFacts
 
 HOLD = "hold it for a person to look at"
 
@@ -94,8 +95,21 @@ def test_a_card_that_has_changed_or_gone_since_is_said_so() -> None:
 
 
 def test_every_action_and_every_fact_has_its_words() -> None:
-    assert set(_DONE) == set(_NEXT) == set(Action)
-    assert set(_FACTS) == set(InboundFacts.__slots__)
+    done = {action for action in Action if not action.name.startswith("ASK_")}  # a question is nothing that was done
+    assert set(_DONE) == set(_NEXT) == done
+    assert set(FACTS) == set(InboundFacts.__slots__) | set(OutboundFacts.__slots__)
+
+
+def test_what_our_own_people_sent_is_told_by_the_outbound_cards() -> None:
+    record = kept(
+        recipient("pat@gmail.example", action="send it through the portal", card="patient"),
+        recipient("jo@a.example", action="send it", card="inside"),
+    )
+    sent = Record(trace=record.trace, at=record.at, door="web", size=1, details=record.details)
+    told = "\n".join(explain(sent, DECK).lines())
+    assert "was sent as a secure link and was sent" in told
+    assert "When patient details are in the message: send it through the portal." in told
+    assert "It was written in web mail on 5 November 2026" in told
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,150 @@
+"""Findings and what the directory knows, turned into the facts that outbound cards speak of, per recipient. PURE.
+
+Promises
+    A fact is True or False only if every check that could have told was done; otherwise it is None: not known.
+    What a finding says of one recipient counts for that recipient only; what it says of nobody counts for all.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from carepost.base.address import Domain, EmailAddress
+from carepost.base.ids import MailboxId, OrganisationId
+from carepost.gateway.disclosure import DISCLOSURE, MARKED, SECURE, SUBJECT, sensitivity_of
+from carepost.gateway.facts import CHECK_FAILED
+from carepost.gateway.model import Finding
+from carepost.gateway.outgoing import Chip
+from carepost.policy.outbound import OutboundFacts, Reach
+
+RECIPIENTS = "recipients"
+# R114, and R161: a marking asks for the same care in other words.
+_ASKED = frozenset({SECURE, MARKED})
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    codes: frozenset[str]
+    checks: frozenset[str]
+
+
+def _from(codes: str, checks: str) -> _Source:
+    return _Source(frozenset(codes.split()), frozenset(checks.split()))
+
+
+SOURCES: Mapping[str, _Source] = {
+    "malware_found": _from("malware", "malware archives"),
+    "has_program": _from("program", "attachments archives"),
+    "has_macros": _from("macros", "attachments archives"),
+    "is_broken": _from("broken in-pieces", "structure"),
+    "readings_disagree": _from("readings-disagree", "structure"),
+    "subject_tells": _from(SUBJECT, DISCLOSURE),
+    "first_time": _from("first-time", RECIPIENTS),
+    "looks_like_other": _from("address-lookalike domain-lookalike", RECIPIENTS),
+    "named_like_other": _from("name-elsewhere free-mail-twin namesake", RECIPIENTS),
+    "unusual_company": _from("unusual-company", RECIPIENTS),
+    "newly_added": _from("outsider-added", RECIPIENTS),
+    "has_left": _from("leaver", RECIPIENTS),
+    "patient_unverified": _from("unverified-patient-address", RECIPIENTS),
+    "outsiders_visible": _from("too-many-outsiders", RECIPIENTS),
+    "outsiders_crowd": _from("far-too-many-outsiders", RECIPIENTS),
+    "patients_visible": _from("visible-patients private-people-visible", RECIPIENTS),
+    "many_domains": _from("many-domains", RECIPIENTS),
+    "reply_all_large": _from("reply-all-size", RECIPIENTS),
+    "answers_hidden_copy": _from("bcc-reply", RECIPIENTS),
+}
+_LOOKALIKE = frozenset({"looks_like_other", "named_like_other"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """What the directory and the register say about one recipient. `reach` None: they could not be asked."""
+
+    address: EmailAddress
+    reach: Reach | None
+    mailbox: MailboxId | None = None
+    organisation: OrganisationId | None = None
+    because: str = ""
+    agreed_to_plain: bool | None = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What was found about the message as a whole, ready to be asked about each recipient."""
+
+    findings: Sequence[Finding]
+    asked_secure: bool = False  # the button
+    one_each: bool = False
+    _about: dict[str, set[str]] = field(default_factory=dict, init=False, repr=False)
+    _about_all: set[str] = field(default_factory=set, init=False, repr=False)
+    _failed: set[object] = field(default_factory=set, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for finding in self.findings:
+            if finding.code == CHECK_FAILED:
+                self._failed.add(finding.facts.get("check"))
+            elif "recipient" in finding.facts:
+                self._about.setdefault(str(finding.facts["recipient"]).lower(), set()).add(finding.code)
+            else:
+                self._about_all.add(finding.code)
+
+    def facts_of(self, to: Destination) -> OutboundFacts:
+        codes = self._about_all | self._about.get(to.address.key, set())
+        simple: dict[str, Any] = {
+            name: True if codes & source.codes else None if self._failed & source.checks else False
+            for name, source in SOURCES.items()
+        }
+        scanned = None if "malware" in self._failed else "not-scanned" not in codes
+        asked = True if self.asked_secure or codes & _ASKED else None if DISCLOSURE in self._failed else False
+        return OutboundFacts(
+            **simple,
+            scanned_completely=scanned,
+            sensitivity=sensitivity_of(self.findings),
+            asked_secure=asked,
+            reach=to.reach,
+            agreed_to_plain=to.agreed_to_plain,
+            one_each=self.one_each,
+        )
+
+
+def chip_of(facts: OutboundFacts) -> Chip:
+    if any(getattr(facts, name) for name in _LOOKALIKE):
+        return Chip.LOOKALIKE
+    match facts.reach:
+        case Reach.INSIDE:
+            return Chip.INSIDE
+        case Reach.REGISTER:
+            return Chip.SECURE
+        case Reach.OUTSIDE:
+            return Chip.OUTSIDE
+        case _:
+            return Chip.UNKNOWN
+
+
+def codes_behind(asked: Iterable[str]) -> frozenset[str]:
+    """The codes of findings that could have made these facts true."""
+    return frozenset(code for name in asked if name in SOURCES for code in SOURCES[name].codes)
+
+
+def private_people(visible: Iterable[EmailAddress], free_mail: frozenset[Domain], *, most: int) -> Finding | None:
+    """R151: private mailboxes in one header are people, most likely patients, whatever a list says of them."""
+    count = sum(1 for address in visible if address.domain in free_mail)
+    if count <= most:
+        return None
+    return Finding(
+        code="private-people-visible",
+        weight=3,
+        says=f"{count} people with private addresses would see each other's. Each has to get a message of their own.",
+        check=RECIPIENTS,
+        facts={"count": count},
+    )
+
+
+def plain(facts: OutboundFacts) -> dict[str, str | bool | None]:
+    """Facts as they are kept with the verdict: names and plain values."""
+    values: dict[str, str | bool | None] = {}
+    for one in fields(facts):
+        value = getattr(facts, one.name)
+        values[one.name] = value.value if isinstance(value, StrEnum) else value
+    return values
