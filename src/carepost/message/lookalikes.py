@@ -9,6 +9,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import lru_cache
 
 from carepost.base.address import Domain
 
@@ -17,7 +18,7 @@ SHORTEST = 6  # letters of a name that is compared: one letter apart means nothi
 # Letters that look alike in common fonts (a small part of UTS #39, and pairs that do).
 _LOOKS = str.maketrans({"0": "o", "1": "l", "i": "l", "|": "l", "5": "s", "3": "e", "q": "g", "v": "u"})
 _PAIRS = (("rn", "m"), ("vv", "w"), ("cl", "d"), ("nn", "m"))
-_CYRILLIC = str.maketrans("асеоріхуѕјһԁԛԝмнтвкАаοντρ", "aceopixysjhdqwmhtbkaaovtp")
+_CYRILLIC = str.maketrans("асеоріхуѕјһԁԛԝмнтвкАаοντρı", "aceopixysjhdqwmhtbkaaovtpi")
 _SPACES = re.compile(r"[\s.,'’_-]+")
 _TITLES = frozenset(
     {"dr", "doctor", "mr", "mrs", "ms", "miss", "mx", "prof", "professor", "sir", "dame", "sister", "nurse"}
@@ -43,15 +44,21 @@ def looks_like(domain: Domain, known: Iterable[Domain]) -> Domain | None:
         return None
     shown = to_the_eye(domain.name)
     for other in others:
-        if len(other.name) < SHORTEST or abs(len(domain.name) - len(other.name)) > 2:
+        if len(other.name) < SHORTEST:
             continue
-        if shown == to_the_eye(other.name) or edits(domain.name, other.name, 1) == 1:
+        # Of a domain in another script only the look can be compared: its A-label is nothing like it.
+        if shown == to_the_eye(other.name):
+            return other
+        if abs(len(domain.name) - len(other.name)) > 2:
+            continue
+        if edits(domain.name, other.name, 1) == 1:
             return other
         if domain.name.replace("-", "").replace(".", "") == other.name.replace("-", "").replace(".", ""):
             return other
     return None
 
 
+@lru_cache(maxsize=8_192)
 def to_the_eye(name: str) -> str:
     """The text as a hurried reader sees it: letters of other scripts and pairs that look like one letter made alike."""
     with suppress(UnicodeError):
