@@ -1,14 +1,16 @@
 """`carepost audit`: proving that the record is whole."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from carepost.app.areas import Areas
-from carepost.audit.verify import AuditReport
 from carepost.cli import common
 from carepost.cli.common import ConfigOption, JsonOption
+
+if TYPE_CHECKING:
+    from carepost.app.areas import Areas
+    from carepost.audit.verify import AuditReport
 
 audit = typer.Typer(no_args_is_help=True, help="The record of who did what.")
 
@@ -26,7 +28,7 @@ def audit_verify(
 ) -> None:
     """Check every chain, every checkpoint's signature, and that nothing was cut off after one."""
 
-    async def work(areas: Areas) -> AuditReport:
+    async def work(areas: "Areas") -> "AuditReport":
         return await areas.checkpoints.verify(areas.db, notes)
 
     report = common.with_areas(config, work)
@@ -56,7 +58,7 @@ def audit_verify(
 def audit_checkpoint(config: ConfigOption = None) -> None:
     """Sign where every chain stands now."""
 
-    async def work(areas: Areas) -> str | None:
+    async def work(areas: "Areas") -> str | None:
         return await areas.checkpoints.signing.sign()
 
     common.say(common.with_areas(config, work) or "Nothing has happened since the last checkpoint.")

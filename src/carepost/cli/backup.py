@@ -1,9 +1,8 @@
 """`carepost backup` and `restore`: copies, and the proof that they are whole."""
 
-import asyncio
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +10,9 @@ from carepost.base.clock import SystemClock
 from carepost.base.errors import NotPossible
 from carepost.cli import common
 from carepost.cli.common import ConfigOption, JsonOption
-from carepost.ops.restore import RestoreReport
+
+if TYPE_CHECKING:
+    from carepost.ops.restore import RestoreReport
 
 
 def add_to(app: typer.Typer) -> None:
@@ -42,7 +43,7 @@ def backup(
             await record_backup(dsns, SystemClock(), common.operator(), made)
             return made
 
-    made = asyncio.run(work())
+    made = common.run(work())
     if json:
         common.show({"folder": str(made.folder), "octets": made.octets, "rows": made.rows, "seconds": made.seconds})
         return
@@ -63,11 +64,11 @@ def restore(
     if check == (to is not None):
         raise NotPossible("Say either --check, to prove the backup, or --to FOLDER, to restore it.")
     if to is not None:
-        report = asyncio.run(_restore(backup_folder, to))
+        report = common.run(_restore(backup_folder, to))
     else:
         with tempfile.TemporaryDirectory(prefix="carepost-check-") as scratch:
             Path(scratch).chmod(0o711)
-            report = asyncio.run(_restore(backup_folder, Path(scratch)))
+            report = common.run(_restore(backup_folder, Path(scratch)))
     if json:
         common.show(
             {
@@ -87,7 +88,7 @@ def restore(
         raise SystemExit(1)
 
 
-async def _restore(backup_folder: Path, to: Path) -> RestoreReport:
+async def _restore(backup_folder: Path, to: Path) -> "RestoreReport":
     from carepost.infra.postgres import EmbeddedPostgres
     from carepost.ops.restore import restore_into
 

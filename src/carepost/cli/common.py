@@ -1,6 +1,5 @@
 """What all commands share: finding the settings, opening the rooms, telling what went wrong and what to do."""
 
-import asyncio
 import getpass
 import json
 import os
@@ -60,7 +59,14 @@ def with_areas(config: Path | None, work: "Callable[[Areas], Coroutine[Any, Any,
         async with storage(settings) as dsns, open_areas(settings, dsns) as areas:
             return await work(areas)
 
-    return asyncio.run(opened())
+    return run(opened())
+
+
+def run(work: "Coroutine[Any, Any, Result]") -> "Result":
+    """See it through to its end."""
+    import asyncio
+
+    return asyncio.run(work)
 
 
 def show(value: object) -> None:

@@ -1,16 +1,14 @@
 """`carepost org`, `domain`, `person` and `mailbox`: who exists."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from carepost.app.areas import Areas
 from carepost.base.address import Domain, EmailAddress
 from carepost.base.errors import NotPossible
 from carepost.base.ids import OrganisationId
 from carepost.cli import common
 from carepost.cli.common import ConfigOption, JsonOption
-from carepost.directory.mailboxes import MembershipChange
 from carepost.directory.model import (
     DomainMatch,
     MemberRight,
@@ -19,7 +17,10 @@ from carepost.directory.model import (
     PersonStatus,
     Role,
 )
-from carepost.directory.people import NewPerson
+
+if TYPE_CHECKING:
+    from carepost.app.areas import Areas
+    from carepost.directory.mailboxes import MembershipChange
 
 org = typer.Typer(no_args_is_help=True, help="Organisations: practices, pharmacies, trusts.")
 domain = typer.Typer(no_args_is_help=True, help="Our own mail domains, and the register of secure ones.")
@@ -46,7 +47,7 @@ def org_add(
 ) -> None:
     """Create an organisation, with keys of its own."""
 
-    async def work(areas: Areas) -> OrganisationId:
+    async def work(areas: "Areas") -> OrganisationId:
         return await areas.directory.organisations.create(common.operator(), code=code, name=name, kind=kind)
 
     common.say(f"Created {name} ({code.upper()}) as organisation {common.with_areas(config, work)}.")
@@ -56,7 +57,7 @@ def org_add(
 def org_list(*, json: JsonOption = False, config: ConfigOption = None) -> None:
     """Every organisation."""
 
-    async def work(areas: Areas) -> list[tuple[object, ...]]:
+    async def work(areas: "Areas") -> list[tuple[object, ...]]:
         found = await areas.directory.look.organisations()
         return [(one.code, one.name, one.kind.value, one.status.value) for one in found]
 
@@ -75,7 +76,7 @@ def domain_add(
 ) -> None:
     """Make a domain one of our own: mail to it is taken, and nobody outside may pretend to be in it."""
 
-    async def work(areas: Areas) -> None:
+    async def work(areas: "Areas") -> None:
         organisation = await _organisation(areas, owner) if owner else None
         await areas.directory.organisations.add_domain(common.operator(), Domain.parse(name), owner=organisation)
 
@@ -93,7 +94,7 @@ def domain_trust(
 ) -> None:
     """Enter a domain in the register of secure domains, or renew it, for a year."""
 
-    async def work(areas: Areas) -> str:
+    async def work(areas: "Areas") -> str:
         match = DomainMatch.SUFFIX if suffix else DomainMatch.EXACT
         entry = await areas.directory.organisations.list_secure_domain(
             common.operator(), Domain.parse(name), source=source, match=match
@@ -116,8 +117,9 @@ def person_add(
     config: ConfigOption = None,
 ) -> None:
     """Create a person with a mailbox. They stay invited until a second factor is set and the policy accepted."""
+    from carepost.directory.people import NewPerson
 
-    async def work(areas: Areas) -> Person:
+    async def work(areas: "Areas") -> Person:
         new = NewPerson(
             given_name=given_name,
             family_name=family_name,
@@ -138,7 +140,7 @@ def person_add(
 def person_list(code: Code, *, json: JsonOption = False, config: ConfigOption = None) -> None:
     """People of an organisation."""
 
-    async def work(areas: Areas) -> list[Person]:
+    async def work(areas: "Areas") -> list[Person]:
         organisation = await _organisation(areas, code)
         found: list[Person] = []
         while page := await areas.directory.look.people(organisation, after=found[-1] if found else None, limit=500):
@@ -164,7 +166,7 @@ def person_status(
 ) -> None:
     """Disable, enable, lock, mark as a leaver. Whoever may no longer sign in is out within seconds, everywhere."""
 
-    async def work(areas: Areas) -> None:
+    async def work(areas: "Areas") -> None:
         who = await find_person(areas, address)
         await areas.directory.people.set_status(common.operator(), who.organisation, who.id, status, reason=reason)
 
@@ -182,7 +184,7 @@ def person_role(
 ) -> None:
     """Give a role, or take it away."""
 
-    async def work(areas: Areas) -> None:
+    async def work(areas: "Areas") -> None:
         who = await find_person(areas, address)
         change = areas.directory.people.revoke_role if revoke else areas.directory.people.grant_role
         await change(common.operator(), who.organisation, who.id, role)
@@ -204,7 +206,7 @@ def mailbox_add(
 ) -> None:
     """Create a shared mailbox."""
 
-    async def work(areas: Areas) -> MembershipChange:
+    async def work(areas: "Areas") -> "MembershipChange":
         organisation = await _organisation(areas, code)
         return await areas.directory.mailboxes.create_shared(
             common.operator(),
@@ -232,7 +234,7 @@ def mailbox_member(
 ) -> None:
     """Add somebody to a shared mailbox, make them an owner, or remove them."""
 
-    async def work(areas: Areas) -> MembershipChange:
+    async def work(areas: "Areas") -> "MembershipChange":
         shared = await areas.directory.look.mailbox_at(EmailAddress.parse(address))
         if shared is None:
             raise NotPossible(f"There is no mailbox {address}.")
@@ -247,7 +249,7 @@ def mailbox_member(
     common.say(f"{who} {'no longer belongs' if remove else 'belongs'} to {address}.")
 
 
-async def find_person(areas: Areas, address: str) -> Person:
+async def find_person(areas: "Areas", address: str) -> Person:
     """Raise NotPossible when nobody has that address."""
     found = await areas.directory.look.person_at(EmailAddress.parse(address))
     if found is None:
@@ -255,13 +257,13 @@ async def find_person(areas: Areas, address: str) -> Person:
     return found
 
 
-async def _organisation(areas: Areas, code: str) -> OrganisationId:
+async def _organisation(areas: "Areas", code: str) -> OrganisationId:
     found = await areas.directory.look.organisation_by_code(code)
     if found is None:
         raise NotPossible(f"There is no organisation with the code {code.upper()}. See `carepost org list`.")
     return found.id
 
 
-def _warn(change: MembershipChange) -> None:
+def _warn(change: "MembershipChange") -> None:
     for warning in change.warnings:
         common.say(f"Note: {warning}")

@@ -1,15 +1,17 @@
 """`carepost keys`: rotate what seals mail. Mail itself is not touched; a rotation stopped anywhere is run again."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from carepost.app.areas import Areas, key_files
-from carepost.audit.events import KeyRotated
 from carepost.cli import common
 from carepost.cli.common import ConfigOption
-from carepost.infra.db import Transaction
-from carepost.store.keys import Note
+
+if TYPE_CHECKING:
+    from carepost.app.areas import Areas
+    from carepost.audit.events import KeyRotated
+    from carepost.infra.db import Transaction
+    from carepost.store.keys import Note
 
 keys = typer.Typer(no_args_is_help=True, help="The keys that seal mail.")
 
@@ -25,11 +27,13 @@ def rotate_root(
     config: ConfigOption = None,
 ) -> None:
     """Put every organisation's key under the newest root key. Restart the service afterwards."""
+    from carepost.app.areas import key_files
+
     files = key_files(common.load_settings(config))
     if new:
         common.say(f"Made root-{files.add_root()}.key. Copy it to your safe place now: mail will depend on it.")
 
-    async def work(areas: Areas) -> int:
+    async def work(areas: "Areas") -> int:
         done = 0
         for organisation in await areas.organisations():
             done += await areas.store.keys.rotate_root(organisation.id, note=_noting(areas))
@@ -47,7 +51,7 @@ def rotate_organisation(
 ) -> None:
     """Give an organisation a new key and rewrap its mailboxes' keys."""
 
-    async def work(areas: Areas) -> int:
+    async def work(areas: "Areas") -> int:
         done = 0
         for organisation in await areas.organisations():
             if code.lower() != "all" and organisation.code != code.upper():
@@ -62,10 +66,10 @@ def rotate_organisation(
     common.say(f"Done: {common.with_areas(config, work)} mailbox keys rewrapped.")
 
 
-def _noting(areas: Areas) -> Note:
+def _noting(areas: "Areas") -> "Note":
     """Every rewrapping is in the record, under the operator's name."""
 
-    async def note(tx: Transaction, event: KeyRotated) -> None:
+    async def note(tx: "Transaction", event: "KeyRotated") -> None:
         await areas.audit.record(tx, common.operator(), event)
 
     return note

@@ -3,15 +3,17 @@
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from carepost.app.areas import Areas
 from carepost.base.errors import NotPossible
 from carepost.base.ids import HeldId, OrganisationId
 from carepost.cli import common
 from carepost.cli.common import ConfigOption, JsonOption
+
+if TYPE_CHECKING:
+    from carepost.app.areas import Areas
 
 
 class Direction(StrEnum):
@@ -64,7 +66,7 @@ def why(
     from carepost.gateway.deck import shipped_inbound
     from carepost.gateway.explain import Explanation, explain
 
-    async def work(areas: Areas) -> list[tuple[str, Explanation]]:
+    async def work(areas: "Areas") -> list[tuple[str, Explanation]]:
         found: list[tuple[str, Explanation]] = []
         for organisation in await areas.organisations():
             records = await areas.gateway.trace.find(common.operator(), organisation.id, message)
@@ -105,7 +107,7 @@ def trace(
         raise NotPossible("Search by one of --sender, --recipient and --message-id at a time.")
     by, value = asked[0] if asked else (None, "")
 
-    async def work(areas: Areas) -> list[tuple[object, ...]]:
+    async def work(areas: "Areas") -> list[tuple[object, ...]]:
         rows: list[tuple[object, ...]] = []
         since = areas.clock.now() - timedelta(days=days)
         for organisation in await areas.organisations():
@@ -136,7 +138,7 @@ def _show_rows(names: tuple[str, ...], rows: list[tuple[object, ...]], *, json: 
 def quarantine_list(*, json: JsonOption = False, config: ConfigOption = None) -> None:
     """What waits in every organisation's quarantine."""
 
-    async def work(areas: Areas) -> list[tuple[object, ...]]:
+    async def work(areas: "Areas") -> list[tuple[object, ...]]:
         rows: list[tuple[object, ...]] = []
         for organisation in await areas.organisations():
             key = None
@@ -170,7 +172,7 @@ def quarantine_release(
 ) -> None:
     """Deliver a held message after all."""
 
-    async def work(areas: Areas) -> int:
+    async def work(areas: "Areas") -> int:
         organisation = await _organisation(areas, code)
         return len(
             await areas.gateway.quarantine.release(common.operator(), organisation, HeldId(number), reason=reason)
@@ -188,7 +190,7 @@ def quarantine_delete(
 ) -> None:
     """Destroy a held message for good."""
 
-    async def work(areas: Areas) -> None:
+    async def work(areas: "Areas") -> None:
         organisation = await _organisation(areas, code)
         await areas.gateway.quarantine.delete(common.operator(), organisation, HeldId(number), reason=reason)
 
@@ -196,7 +198,7 @@ def quarantine_delete(
     common.say("Deleted.")
 
 
-async def _organisation(areas: Areas, code: str) -> OrganisationId:
+async def _organisation(areas: "Areas", code: str) -> OrganisationId:
     found = await areas.directory.look.organisation_by_code(code)
     if found is None:
         raise NotPossible(f"There is no organisation with the code {code.upper()}. See `carepost org list`.")

@@ -1,16 +1,17 @@
 """`carepost password`: passwords, second factors and app passwords, by the operator."""
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from carepost.app.areas import Areas
 from carepost.cli import common
 from carepost.cli.common import ConfigOption
 from carepost.cli.directory import find_person
-from carepost.identity.app_passwords import GrantedAppPassword
-from carepost.identity.model import Scope
+
+if TYPE_CHECKING:
+    from carepost.app.areas import Areas
+    from carepost.identity.app_passwords import GrantedAppPassword
 
 password = typer.Typer(no_args_is_help=True, help="Passwords, second factors, app passwords.")
 
@@ -38,7 +39,7 @@ def password_set(
         else typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     )
 
-    async def work(areas: Areas) -> None:
+    async def work(areas: "Areas") -> None:
         who = await find_person(areas, address)
         await areas.identity.accounts.set_password(
             common.operator(), who.organisation, who.id, chosen, must_change=must_change
@@ -52,7 +53,7 @@ def password_set(
 def password_temporary(address: Address, config: ConfigOption = None) -> None:
     """Issue a password that works once and must then be changed (R90)."""
 
-    async def work(areas: Areas) -> str:
+    async def work(areas: "Areas") -> str:
         who = await find_person(areas, address)
         return await areas.identity.accounts.issue_temporary_password(common.operator(), who.organisation, who.id)
 
@@ -63,7 +64,7 @@ def password_temporary(address: Address, config: ConfigOption = None) -> None:
 def password_unlock(address: Address, config: ConfigOption = None) -> None:
     """Forget failed sign-ins."""
 
-    async def work(areas: Areas) -> None:
+    async def work(areas: "Areas") -> None:
         who = await find_person(areas, address)
         await areas.identity.accounts.unlock(common.operator(), who.organisation, who.id)
 
@@ -77,7 +78,7 @@ def password_revoke(
 ) -> None:
     """Sign somebody out everywhere, mail programs included, within seconds."""
 
-    async def work(areas: Areas) -> int:
+    async def work(areas: "Areas") -> int:
         who = await find_person(areas, address)
         return await areas.identity.sessions.revoke_all(common.operator(), who.organisation, who.id, reason=reason)
 
@@ -93,7 +94,7 @@ def password_allow_clients(
 ) -> None:
     """Allow somebody to use mail programs, with app passwords (R193)."""
 
-    async def work(areas: Areas) -> None:
+    async def work(areas: "Areas") -> None:
         who = await find_person(areas, address)
         await areas.directory.people.allow_mail_clients(common.operator(), who.organisation, who.id, allowed=not deny)
 
@@ -108,8 +109,9 @@ def password_app(
     config: ConfigOption = None,
 ) -> None:
     """Grant an app password for a mail program; it is shown once."""
+    from carepost.identity.model import Scope
 
-    async def work(areas: Areas) -> GrantedAppPassword:
+    async def work(areas: "Areas") -> "GrantedAppPassword":
         who = await find_person(areas, address)
         return await areas.identity.app_passwords.grant(
             common.operator(), who.organisation, who.id, name=name, scopes=(Scope.IMAP, Scope.SUBMISSION)

@@ -1,6 +1,5 @@
 """`carepost serve`, `demo`, `migrate`, `doctor`, `dns` and `config`: running the service."""
 
-import asyncio
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -70,7 +69,7 @@ def migrate(
         async with storage(common.load_settings(config)) as dsns:
             await prepare(dsns, progress=common.say, half=half.value)
 
-    asyncio.run(work())
+    common.run(work())
     common.say("The schema is up to date." if half is Half.ALL else f"The {half.value} half is done.")
 
 
@@ -79,7 +78,7 @@ def doctor(*, json: JsonOption = False, config: ConfigOption = None) -> None:
     from carepost.app.checkup import check_up
     from carepost.ops.doctor import Standing
 
-    found = asyncio.run(check_up(common.load_settings(config)))
+    found = common.run(check_up(common.load_settings(config)))
     if json:
         common.show(
             [{"name": one.name, "standing": one.standing.value, "says": one.says, "do": one.do} for one in found]
@@ -106,7 +105,7 @@ def dns(
     from carepost.ops import publish
 
     settings = common.load_settings(config)
-    records = asyncio.run(dns_records(settings, address or ()))
+    records = common.run(dns_records(settings, address or ()))
     if not check:
         for record in records:
             if json:
@@ -116,7 +115,7 @@ def dns(
             else:
                 common.say(f"{record.line}\n    ; {record.because}")
         return
-    checked = asyncio.run(publish.check(resolver(settings), records))
+    checked = common.run(publish.check(resolver(settings), records))
     for one in checked:
         if json:
             standing = one.standing.value

@@ -48,13 +48,38 @@ def test_without_a_command_it_shows_what_there_is(
         assert name in told.out + told.err
 
 
-def test_the_version_is_told_without_loading_the_program() -> None:
-    asked = "import sys; sys.argv = ['carepost', '--version']; from carepost.cli import main; main(); "
-    asked += "print(sorted(name for name in sys.modules if name.split('.')[0] in {'typer', 'psycopg', 'starlette'}))"
+def loaded_by(code: str) -> tuple[list[str], set[str]]:
+    """What a fresh interpreter printed, and every module that it has loaded then."""
+    code = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", asked], capture_output=True, text=True, cwd=ROOT, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True, timeout=60
     )
-    assert done.stdout.split("\n")[:2] == [f"carepost {__version__}", "[]"]
+    *told, modules = done.stdout.splitlines()
+    return told, set(modules.split())
+
+
+def test_the_version_is_told_without_loading_the_program() -> None:
+    told, modules = loaded_by("sys.argv = ['carepost', '--version']; from carepost.cli import main; main()")
+    assert told == [f"carepost {__version__}"]
+    assert {module for module in modules if module.startswith("carepost.")} == {"carepost.cli"}
+    assert modules.isdisjoint({"typer", "psycopg", "starlette"})
+
+
+@pytest.mark.parametrize("command", ["", "'why', ", "'org', 'add', ", "'serve', ", "'restore', "])
+def test_help_is_shown_without_loading_any_room(command: str) -> None:
+    told, modules = loaded_by(f"sys.argv = ['carepost', {command}'--help']; from carepost.cli import main; main()")
+    assert any("Usage: carepost" in line for line in told)
+    rooms = {module.split(".")[1] for module in modules if module.startswith("carepost.")}
+    # The directory's model is lists of words that commands take: kinds, roles, standings.
+    assert rooms == {"base", "cli", "directory"}
+    assert {module for module in modules if module.startswith("carepost.directory.")} == {"carepost.directory.model"}
+    assert modules.isdisjoint({"asyncio", "psycopg", "starlette", "uvicorn", "cryptography", "rich"})
+
+
+def test_a_command_that_works_on_the_database_loads_no_pages() -> None:
+    _, modules = loaded_by("import carepost.app.areas, carepost.app.storage, carepost.app.checkup")
+    assert "carepost.app.areas" in modules, "the look is blind"
+    assert not {module for module in modules if module.startswith(("starlette", "uvicorn", "jinja2", "carepost.web"))}
 
 
 def test_the_defaults_are_shown_as_a_file_to_start_from(
