@@ -63,5 +63,8 @@ class AuditTrail:
             "actor_address": actor.address,
             "details": details,
         }
-        if not await repo.record_event(tx, entry):
-            raise Broken("This could not be recorded, so it was not done.", event=event.name.value)
+        await repo.record_event(
+            tx,
+            entry,
+            otherwise=lambda: Broken("This could not be recorded, so it was not done.", event=event.name.value),
+        )

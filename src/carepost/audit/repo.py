@@ -1,5 +1,6 @@
 """Runs audit/queries.sql; the only SQL of this area."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,9 +21,9 @@ class StoredCheckpoint:
     note: str
 
 
-async def record_event(tx: Transaction, entry: dict[str, object]) -> bool:
-    """Whether an entry was written: not when no organisation is set or it has no chain."""
-    return await tx.run(SQL["record_event"], entry) == 1
+async def record_event(tx: Transaction, entry: dict[str, object], *, otherwise: Callable[[], Exception]) -> None:
+    """Raises `otherwise()` when none was written: no organisation is set, or it has no chain. See Transaction.must."""
+    await tx.must(SQL["record_event"], entry, rows=1, otherwise=otherwise)
 
 
 async def acting_organisation(tx: Transaction) -> OrganisationId | None:

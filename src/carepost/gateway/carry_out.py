@@ -33,7 +33,7 @@ from carepost.message.summary import summarise
 from carepost.message.words import search_text
 from carepost.policy.actions import Action
 from carepost.store.model import SpecialUse
-from carepost.store.objects import Delivery, Prepared, lay_in, prepare_object, store_object
+from carepost.store.objects import Delivery, Prepared, give_out, prepare_object, store_object
 
 RELAY = Actor.job("relay")
 _LAID = frozenset({Action.DELIVER, Action.WARN, Action.JUNK})
@@ -66,18 +66,25 @@ class CarryOut:
         """Do what was decided. Returns after COMMIT; raises TryLater or Broken, and then nothing was done."""
         shares = _shares(ruling.dispositions)
         prepared = await self._prepare(examination, findings, ruling, shares)
-        outcomes = []
         acting = next(iter(shares), None)
         # Organisations in the order of their numbers, here and everywhere: two messages never wait for one another.
         async with self.db.transaction(acting) as tx:
+            intakes = {}
             for organisation, dispositions in shares.items():
                 acting = await _act_for(tx, organisation, acting)
-                share = _Share(organisation, dispositions, prepared.get(organisation), examination, findings, ruling)
-                outcomes.append(await self._do(tx, share))
-            for (organisation, dispositions), outcome in zip(shares.items(), outcomes, strict=True):
-                acting = await _act_for(tx, organisation, acting)
-                for event in _events(examination, dispositions, outcome):
-                    await self.audit.record(tx, RELAY, event)
+                intakes[organisation] = await _intakes(tx, organisation, dispositions)
+            outcomes = []
+            # Whatever is written goes out at once and is waited for once: the chain of audit is locked no longer.
+            async with tx.pipeline():
+                for organisation, dispositions in shares.items():
+                    acting = await _act_for(tx, organisation, acting)
+                    sealed = prepared.get(organisation)
+                    share = _Share(organisation, dispositions, sealed, examination, findings, ruling)
+                    outcomes.append(await self._do(tx, share, intakes[organisation]))
+                for (organisation, dispositions), outcome in zip(shares.items(), outcomes, strict=True):
+                    acting = await _act_for(tx, organisation, acting)
+                    for event in _events(examination, dispositions, outcome):
+                        await self.audit.record(tx, RELAY, event)
         return outcomes
 
     async def _prepare(
@@ -108,10 +115,8 @@ class CarryOut:
 
         return await aside(len(examination.raw), seal)
 
-    async def _do(self, tx: Transaction, share: "_Share") -> Outcome:
+    async def _do(self, tx: Transaction, share: "_Share", intakes: repo.Intakes) -> Outcome:
         at, trace = share.examination.now, share.examination.envelope.trace
-        mailboxes = sorted({one.recipient.mailbox for one in share.dispositions})
-        intakes = await repo.intakes(tx, share.organisation, mailboxes)
         delivered, held = share.by_mailbox()
         if delivered or held:
             if share.prepared is None:
@@ -119,7 +124,7 @@ class CarryOut:
             await store_object(tx, share.prepared, at=at)
         if delivered and share.prepared is not None:
             deliveries = [_delivery(one, intakes.mailboxes[mailbox]) for mailbox, one in delivered.items()]
-            await lay_in(tx, share.prepared, deliveries, trace=trace, at=at)
+            await give_out(tx, share.prepared, deliveries, trace=trace, at=at)
         await self._write_verdict(tx, share, intakes.organisation, at)
         held_id = None
         if held and share.prepared is not None:
@@ -212,6 +217,10 @@ async def _act_for(tx: Transaction, organisation: OrganisationId, acting: Organi
     if organisation != acting:
         await tx.act_for(organisation)
     return organisation
+
+
+async def _intakes(tx: Transaction, organisation: OrganisationId, dispositions: Sequence[Disposition]) -> repo.Intakes:
+    return await repo.intakes(tx, organisation, sorted({one.recipient.mailbox for one in dispositions}))
 
 
 def _shares(dispositions: Sequence[Disposition]) -> dict[OrganisationId, list[Disposition]]:

@@ -9,8 +9,8 @@ Promises
 """
 
 import select
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, LiteralString, Self
 
@@ -59,13 +59,27 @@ class DatabaseCounters:
     unavailable: int = 0  # times a caller was told to try later
 
 
+@dataclass(frozen=True, slots=True)
+class _Owed:
+    """How many rows a statement has to touch."""
+
+    cursor: psycopg.AsyncCursor[Any]
+    rows: int
+    otherwise: Callable[[], Exception]
+
+    def insist(self) -> None:
+        if self.cursor.rowcount != self.rows:
+            raise self.otherwise()
+
+
 class Transaction:
     """One open transaction. Ends with the `async with` that gave it."""
 
-    __slots__ = ("_connection", "_cursor")
+    __slots__ = ("_connection", "_owed")
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._owed: list[_Owed] | None = None  # what a pipeline's statements are to have touched, while one is open
 
     async def act_for(self, organisation: OrganisationId) -> None:
         """From here to the end of the transaction, see and touch this organisation's rows only."""
@@ -111,9 +125,34 @@ class Transaction:
         await cursor.executemany(sql, [params or () for params in each])
         return cursor.rowcount
 
-    def pipeline(self) -> AbstractAsyncContextManager[object]:
-        """Statements inside travel together: their answers are awaited at the end."""
-        return self._connection.pipeline()
+    async def must(
+        self, sql: LiteralString, params: Parameters = None, *, rows: int, otherwise: Callable[[], Exception]
+    ) -> None:
+        """Execute; raises `otherwise()` unless it touches (or finds) just so many rows.
+
+        In a pipeline that is known, and raised, at its end: before COMMIT in any case.
+        """
+        owed = _Owed(self._connection.cursor(), rows, otherwise)
+        await owed.cursor.execute(sql, params)
+        if self._owed is None:
+            owed.insist()
+        else:
+            self._owed.append(owed)
+
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[None]:
+        """Statements inside travel together: their answers are awaited at the end, and `must` is checked there.
+
+        A statement whose rows are asked for inside is waited for, and so are those before it.
+        """
+        owed = self._owed = []
+        try:
+            async with self._connection.pipeline():
+                yield
+        finally:
+            self._owed = None
+        for one in owed:
+            one.insist()
 
     async def notify(self, channel: str, payload: str) -> None:
         """Tell listeners, once this commits. Ids only: payloads are seen by every role."""

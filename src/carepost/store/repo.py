@@ -1,6 +1,6 @@
 """Rows in, values out: the only SQL of the store. Names of folders leave it sealed; `folders.py` opens them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -150,6 +150,13 @@ async def lay_in(tx: Transaction, *, mailbox: MailboxId, **columns: object) -> L
         return None
     folder, uidvalidity, uid, modseq, _ = rows[0]
     return Laid(mailbox, FolderId(folder), uidvalidity, Uid(uid), modseq)
+
+
+async def lay_in_blindly(
+    tx: Transaction, *, mailbox: MailboxId, otherwise: Callable[[], Exception], **columns: object
+) -> None:
+    """As `lay_in`, without its answer, so that a pipeline need not wait. Raises `otherwise()` where that is None."""
+    await tx.must(SQL["lay_in"], {"mailbox": mailbox, **columns}, rows=1, otherwise=otherwise)
 
 
 async def insert_message(tx: Transaction, **columns: object) -> None:

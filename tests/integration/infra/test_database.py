@@ -104,6 +104,27 @@ async def test_many_runs_once_for_each_and_counts(db: Database) -> None:
         assert (await tx.one("SELECT count(*) AS n FROM note"))["n"] == 7
 
 
+async def test_what_must_touch_rows_and_does_not_undoes_all_of_its_pipeline(db: Database) -> None:
+    insert = "INSERT INTO note (organisation_id, body) VALUES (1, 'x')"
+    nothing = "UPDATE note SET body = 'y' WHERE false"
+    with pytest.raises(Broken, match="nothing there"):
+        async with db.transaction(NORTH) as tx, tx.pipeline():
+            await tx.must(nothing, rows=1, otherwise=lambda: Broken("nothing there"))
+            await tx.must(insert, rows=1, otherwise=lambda: Broken("not reached"))
+    with pytest.raises(Broken, match="nothing there"):
+        async with db.transaction(NORTH) as tx:
+            await tx.must(nothing, rows=1, otherwise=lambda: Broken("nothing there"))
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        async with db.transaction(NORTH) as tx, tx.pipeline():
+            await tx.run("SELECT 1/0")
+            await tx.must(insert, rows=1, otherwise=lambda: Broken("the first error is the one told"))
+    async with db.transaction(NORTH) as tx:
+        assert await tx.all("SELECT * FROM note") == []
+        async with tx.pipeline():
+            await tx.must(insert, rows=1, otherwise=lambda: Broken("not reached"))
+        assert len(await tx.all("SELECT * FROM note")) == 1
+
+
 async def test_a_glance_sees_no_organisation_s_rows_and_leaves_the_connection_as_it_was(db: Database) -> None:
     async with db.transaction(NORTH) as tx:
         await tx.run("INSERT INTO note (organisation_id, body) VALUES (1, 'x')")
