@@ -262,6 +262,13 @@ INSERT INTO delivery_turn (organisation_id, delivery_id, seq, destination, lane,
 VALUES (%(organisation)s, %(delivery)s, %(seq)s, %(destination)s, %(lane)s, %(queued_at)s, %(now)s)
     ON CONFLICT DO NOTHING;
 
+-- remove_turns_too_many --
+-- Whoever has come to an end has no turn.
+DELETE FROM delivery_turn AS t
+ USING delivery_recipient AS r
+ WHERE t.organisation_id = %(organisation)s AND r.organisation_id = t.organisation_id
+   AND r.delivery_id = t.delivery_id AND r.seq = t.seq AND r.state <> 'queued';
+
 -- standing --
 -- How the queue stands: how much waits, is due, is in hand; how long the oldest has waited; what waits for too long.
 SELECT count(*) AS waiting,

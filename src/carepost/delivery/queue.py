@@ -9,9 +9,11 @@ Promises
 `enqueue` is called in the transaction that lets the message go; workers wake by NOTIFY.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from carepost.base.address import Domain
 from carepost.base.clock import Clock
@@ -29,6 +31,7 @@ from carepost.store.objects import open_body
 CHANNEL = "delivery"
 # Destinations are counted over all organisations: their token is of none.
 _NOBODYS = 0
+_IN_LINE = 256 * 1024  # octets that are opened in a millisecond
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,13 +137,22 @@ class DeliveryQueue:
 
     async def body(self, parcel: Parcel) -> bytes:
         """The message, in memory only. Raises Broken when there is none any more, DoesNotOpen when it is damaged."""
+        async with self.db.transaction(parcel.organisation) as tx:
+            sealed = await self._sealed(tx, parcel)
+        # Nobody's connection is held while a large one is opened, nor everybody's loop.
+        return await asyncio.to_thread(sealed) if parcel.size > _IN_LINE else sealed()
+
+    async def body_in(self, tx: Transaction, parcel: Parcel) -> bytes:
+        """As `body`, in a transaction of the caller's."""
+        return (await self._sealed(tx, parcel))()
+
+    async def _sealed(self, tx: Transaction, parcel: Parcel) -> Callable[[], bytes]:
         if parcel.object is None or parcel.key is None:
             raise Broken("A queued message has no body any more.", trace=parcel.trace)
-        async with self.db.transaction(parcel.organisation) as tx:
-            stored = await repo.body(tx, parcel.organisation, parcel.object)
+        stored = await repo.body(tx, parcel.organisation, parcel.object)
         if stored is None:
             raise Broken("The body of a queued message is not in the store.", trace=parcel.trace)
-        return open_body(parcel.key, parcel.organisation, parcel.object, *stored)
+        return partial(open_body, parcel.key, parcel.organisation, parcel.object, *stored)
 
     async def renew(self, owner: str, turns: Iterable[Turn]) -> None:
         """The worker is well and still has these in hand."""
@@ -172,6 +184,13 @@ class DeliveryQueue:
         async with self.db.transaction() as tx:
             await repo.take_turns_of_all(tx)
             return await repo.next_turn(tx)
+
+    async def standing(self) -> repo.Standing:
+        """How the queue of all organisations stands: for alarms (R145) and metrics."""
+        now = self.clock.now()
+        async with self.db.transaction() as tx:
+            await repo.take_turns_of_all(tx)
+            return await repo.standing(tx, now=now, too_long=now - self.policy.too_long)
 
     # What a sender may do
 

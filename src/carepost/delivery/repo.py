@@ -357,6 +357,10 @@ async def insert_turn(
     )
 
 
+async def remove_turns_too_many(tx: Transaction, organisation: OrganisationId) -> int:
+    return await tx.run(SQL["remove_turns_too_many"], {"organisation": organisation})
+
+
 async def standing(tx: Transaction, *, now: datetime, too_long: datetime) -> Standing:
     return Standing(**await tx.one(SQL["standing"], {"now": now, "too_long": too_long}))
 

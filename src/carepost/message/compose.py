@@ -63,12 +63,12 @@ def compose(
         *(_field(_field_name(name), _unstructured(value)) for name, value in extra_headers),
         b"MIME-Version: 1.0\r\n",
     ]
-    body = _text_entity("plain", text)
+    body = text_entity("plain", text)
     if html is not None:
-        body = _multipart("alternative", [body, _text_entity("html", html)], message_id)
+        body = multipart("alternative", [body, text_entity("html", html)], message_id)
     files = [_file_entity(Attachment(*one)) for one in attachments]
     if files:
-        body = _multipart("mixed", [body, *files], message_id)
+        body = multipart("mixed", [body, *files], message_id)
     return b"".join(head) + body
 
 
@@ -87,6 +87,21 @@ def format_date(at: datetime) -> str:
 
 
 # Headers
+
+
+def header_field(name: str, value: str) -> bytes:
+    """One unstructured field, encoded and folded as needed. Raises Malformed for what can't stand in one (P10)."""
+    return _field(_field_name(name), _unstructured(value))
+
+
+def people_field(name: str, people: Sequence[Who] | Who) -> bytes:
+    """One field of addresses. Raises Malformed."""
+    return _field(_field_name(name), _people(_several(people)))
+
+
+def id_field(name: str, *message_ids: str) -> bytes:
+    """Message-ID, In-Reply-To, References. Raises Malformed."""
+    return _field(_field_name(name), [_message_id(one) for one in message_ids])
 
 
 def _field(name: str, words: Iterable[str]) -> bytes:
@@ -196,7 +211,8 @@ def _message_id(message_id: str) -> str:
 # Entities: each begins with its Content- fields and ends without a line end of the boundary's
 
 
-def _text_entity(subtype: str, text: str) -> bytes:
+def text_entity(subtype: str, text: str) -> bytes:
+    """A text part in whichever encoding is shortest and safe on any way."""
     octets = text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace")
     longest = max(map(len, octets.split(b"\n")))
     if octets.isascii() and longest <= LINE and b"\0" not in octets:
@@ -248,9 +264,11 @@ def _parameter(name: str, value: str) -> list[str]:
     return sections
 
 
-def _multipart(subtype: str, entities: list[bytes], salt: str) -> bytes:
+def multipart(subtype: str, entities: list[bytes], salt: str, *, parameters: str = "") -> bytes:
+    """Parts with a boundary that none of them holds. `parameters`: further ones, as `report-type=delivery-status`."""
     boundary = _boundary(entities, salt + subtype)
-    head = f'Content-Type: multipart/{subtype};\r\n boundary="{boundary}"\r\n\r\n'.encode()
+    further = f" {parameters};" if parameters else ""
+    head = f'Content-Type: multipart/{subtype};{further}\r\n boundary="{boundary}"\r\n\r\n'.encode()
     marked = b"".join(b"--" + boundary.encode() + b"\r\n" + entity for entity in entities)
     return head + marked + b"--" + boundary.encode() + b"--\r\n"
 
