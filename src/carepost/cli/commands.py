@@ -32,9 +32,10 @@ def _nouns() -> Sequence[Callable[[typer.Typer], None]]:
     from carepost.cli.keys import add_to as keys
     from carepost.cli.mail import add_to as mail
     from carepost.cli.password import add_to as password
+    from carepost.cli.secure_domains import add_to as secure_domains
     from carepost.cli.service import add_to as service
 
-    return service, directory, password, mail, audit, keys, backup
+    return service, directory, secure_domains, password, mail, audit, keys, backup
 
 
 def run() -> None:

@@ -8,6 +8,7 @@ Promises
 The verbs that change things are in organisations.py, people.py and mailboxes.py.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -51,6 +52,13 @@ class _Register:
     read_at: datetime
     own: frozenset[Domain]
     secure: tuple[SecureDomain, ...]
+    by_name: Mapping[str, SecureDomain]
+
+    def about(self, domain: Domain) -> list[SecureDomain]:
+        """The entries that could cover a domain: its own and those of the domains above it, the nearest first."""
+        labels = domain.name.split(".")
+        names = (".".join(labels[number:]) for number in range(len(labels)))
+        return [self.by_name[name] for name in names if name in self.by_name]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +89,15 @@ class Directory:
     async def is_secure(self, domain: Domain) -> SecureVerdict:
         """Whether mail to and from `domain` counts as staying inside, and why (R102)."""
         register = await self._read_register()
-        return judge(domain, own=register.own, entries=register.secure, now=self.clock.now())
+        return judge(domain, own=register.own, entries=register.about(domain), now=self.clock.now())
 
     async def register(self) -> tuple[SecureDomain, ...]:
         """Every entry of the register, for its page."""
         return (await self._read_register()).secure
+
+    def forget_register(self) -> None:
+        """It was changed here: the next question reads it anew."""
+        self._register.clear()
 
     async def organisations(self) -> list[Organisation]:
         async with self.db.transaction() as tx:
@@ -195,6 +207,7 @@ class Directory:
             return self._register[0]
         async with self.db.transaction() as tx:
             own = frozenset(entry.domain for entry in await repo.own_domains(tx))
-            register = _Register(now, own, tuple(await repo.secure_domains(tx)))
+            secure = tuple(await repo.secure_domains(tx))
+        register = _Register(now, own, secure, {entry.domain.name: entry for entry in secure})
         self._register[:] = [register]
         return register

@@ -23,7 +23,7 @@ MESSAGES = "messages"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptPolicy:
     shards: int = 16
-    # security.md's rule: one that is nearly always overridden is looked at.
+    # A rule that is nearly always overridden is a bad rule, and somebody has to look at it.
     overridden_too_often: float = 0.9
     # ... once it has been answered this often.
     answers_min: int = 20
