@@ -58,14 +58,23 @@ class Authority:
     """Issues what it is asked for."""
 
     issued: Issued
+    at: datetime = AT  # its certificates are good around this time
 
     @classmethod
-    def make(cls, name: str = "Test authority", *, by: "Authority | None" = None, ca: bool = True) -> "Authority":
+    def make(
+        cls, name: str = "Test authority", *, by: "Authority | None" = None, ca: bool = True, at: datetime = AT
+    ) -> "Authority":
         key = ec.generate_private_key(ec.SECP256R1())
         above = [] if by is None else [by.issued.certificate, *by.issued.above]
-        builder = _builder(_name(name), by.issued.certificate.subject if by else _name(name), key)
+        builder = _builder(
+            _name(name),
+            by.issued.certificate.subject if by else _name(name),
+            key,
+            start=at - timedelta(days=365),
+            end=at + timedelta(days=3650),
+        )
         builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        return cls(Issued(builder.sign(by.issued.key if by else key, hashes.SHA256()), key, above))
+        return cls(Issued(builder.sign(by.issued.key if by else key, hashes.SHA256()), key, above), at)
 
     def issue(
         self,
@@ -76,9 +85,9 @@ class Authority:
     ) -> Issued:
         """For these host names or addresses; `days` below zero: it has run out."""
         key = key or ec.generate_private_key(ec.SECP256R1())
-        start = AT - since if days > 0 else AT - timedelta(days=400)
+        start = self.at - since if days > 0 else self.at - timedelta(days=400)
         builder = _builder(
-            _name(names[0]), self.issued.certificate.subject, key, start=start, end=AT + timedelta(days=days)
+            _name(names[0]), self.issued.certificate.subject, key, start=start, end=self.at + timedelta(days=days)
         )
         builder = builder.add_extension(x509.SubjectAlternativeName([_general(one) for one in names]), critical=False)
         builder = builder.add_extension(
@@ -97,8 +106,8 @@ def _builder(
     issuer: x509.Name,
     key: ec.EllipticCurvePrivateKey,
     *,
-    start: datetime = AT - timedelta(days=365),
-    end: datetime = AT + timedelta(days=3650),
+    start: datetime,
+    end: datetime,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()

@@ -82,6 +82,9 @@ class Addresses:
     canonical: str
 
 
+NOWHERE = Addresses((), False, "")
+
+
 async def mail_hosts(
     resolver: Resolver, domain: Domain, policy: HostPolicy, chance: random.Random
 ) -> tuple[MailHost, ...]:

@@ -62,13 +62,13 @@ def least_tls(
         return Instead.PORTAL
     if dane is DaneState.TROUBLE:
         return Instead.WAIT
-    demanded = _demanded(dane, sts)
+    asked = demanded(dane, sts)
     if (listed and not exception) or require_tls:
-        return stronger(demanded, LeastTls.VERIFIED)
-    return demanded
+        return stronger(asked, LeastTls.VERIFIED)
+    return asked
 
 
-def _demanded(dane: DaneState, sts: StsState) -> LeastTls:
+def demanded(dane: DaneState, sts: StsState) -> LeastTls:
     """What the domain itself asks of everybody who writes to it. DANE comes before MTA-STS: RFC 8461 §2."""
     if dane is DaneState.USABLE:
         return LeastTls.DANE
@@ -95,4 +95,4 @@ def least_for_host(asked: LeastTls, *, dane: DaneState, sts: StsState, sts_names
         return None
     if sts is StsState.ENFORCE:
         return stronger(asked, LeastTls.VERIFIED) if sts_names_host else None
-    return stronger(asked, _demanded(dane, sts))
+    return stronger(asked, demanded(dane, sts))
