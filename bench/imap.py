@@ -25,7 +25,7 @@ def run(work: Path, *, messages: int) -> None:
     """Measure and save."""
     figures: dict[str, Any] = {"messages": messages}
     shutil.rmtree(work / "imap", ignore_errors=True)
-    world = make_world(work / "imap", mailboxes=1, relay_workers=1, clamd_port=None, dkim_public="")
+    world = make_world(work / "imap", mailboxes=1, relay_workers=1, clamd=None, dkim_public="")
     figures["filling"] = world.within(lambda areas: filling.fill(areas, world.people[0], messages))
     print(f"  filled: {figures['filling']['filled_a_second']:.0f} messages/s", flush=True)
     with world.serving():

@@ -16,7 +16,7 @@ _SETTLE_SECONDS = 15
 def run(work: Path, *, clients: int) -> None:
     """Measure and save."""
     shutil.rmtree(work / "memory", ignore_errors=True)
-    world = make_world(work / "memory", mailboxes=20, relay_workers=1, clamd_port=None, dkim_public="")
+    world = make_world(work / "memory", mailboxes=20, relay_workers=1, clamd=None, dkim_public="")
     with world.serving() as pid:
         time.sleep(_SETTLE_SECONDS)
         idle = pss_mib([pid])

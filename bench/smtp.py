@@ -120,14 +120,14 @@ def run(work: Path, effort: Effort) -> None:
 @contextlib.contextmanager
 def _contenders(work: Path, public: str) -> Iterator[tuple[list[Contender], list[World], str | None]]:
     with contextlib.ExitStack() as stack:
-        port, scanner = stack.enter_context(clamd(_fresh(work / "clamd")))
+        socket, scanner = stack.enter_context(clamd(_fresh(work / "clamd")))
         contenders, worlds = [], []
-        for name, clamd_port in (("Carepost", port), ("Carepost without clamd", None)):
+        for name, clamd_socket in (("Carepost", socket), ("Carepost without clamd", None)):
             world = make_world(
                 _fresh(work / name.replace(" ", "-")),
                 mailboxes=20,
                 relay_workers=os.cpu_count() or 1,  # a worker for each core
-                clamd_port=clamd_port,
+                clamd=clamd_socket,
                 dkim_public=public,
             )
             serving = stack.enter_context(world.serving())
@@ -138,7 +138,7 @@ def _contenders(work: Path, public: str) -> Iterator[tuple[list[Contender], list
                     port=world.ports.smtp,
                     addresses=[person.address for person in world.people],
                     logins=logins(world),
-                    roots=[serving, *([scanner] if clamd_port else [])],
+                    roots=[serving, *([scanner] if clamd_socket else [])],
                 )
             )
         why_not = peers.why_not()

@@ -24,7 +24,7 @@ _PAGES, _WARM = 300, 20
 def run(work: Path, *, messages: int) -> None:
     """Measure and save."""
     shutil.rmtree(work / "web", ignore_errors=True)
-    world = make_world(work / "web", mailboxes=1, relay_workers=1, clamd_port=None, dkim_public="")
+    world = make_world(work / "web", mailboxes=1, relay_workers=1, clamd=None, dkim_public="")
     totp = pyotp.random_base32()
 
     async def furnish(areas: Areas) -> None:

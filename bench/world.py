@@ -110,7 +110,7 @@ class World:
         return asyncio.run(opened())
 
 
-def make_world(folder: Path, *, mailboxes: int, relay_workers: int, clamd_port: int | None, dkim_public: str) -> World:
+def make_world(folder: Path, *, mailboxes: int, relay_workers: int, clamd: Path | None, dkim_public: str) -> World:
     """A new data folder with an organisation and its people."""
     folder.mkdir(parents=True)
     data = folder / "data"
@@ -119,13 +119,13 @@ def make_world(folder: Path, *, mailboxes: int, relay_workers: int, clamd_port: 
     _write_certificate(data)
     ports = Ports.free()
     config = folder / "carepost.toml"
-    config.write_text(_config(data, ports, relay_workers=relay_workers, clamd_port=clamd_port))
+    config.write_text(_config(data, ports, relay_workers=relay_workers, clamd=clamd))
     settings = load(config, {})
     people, empty = asyncio.run(_populate(settings, mailboxes))
     return World(folder=folder, config=config, settings=settings, ports=ports, people=people, empty_octets=empty)
 
 
-def _config(data: Path, ports: Ports, *, relay_workers: int, clamd_port: int | None) -> str:
+def _config(data: Path, ports: Ports, *, relay_workers: int, clamd: Path | None) -> str:
     sections: dict[str, dict[str, object]] = {
         "service": {"data": str(data), "hostname": f"mx.{INSIDE}"},
         "smtp": {
@@ -146,7 +146,7 @@ def _config(data: Path, ports: Ports, *, relay_workers: int, clamd_port: int | N
             "content_url": f"http://127.0.0.1:{ports.content}",
         },
         "observe": {"listen": [f"127.0.0.1:{ports.observe}"], "log": "json"},
-        "gateway": {"dns_zone": "names.toml", "clamd": f"127.0.0.1:{clamd_port}" if clamd_port else ""},
+        "gateway": {"dns_zone": "names.toml", "clamd": str(clamd or "")},
         "workers": {"relay": relay_workers, "access": 1},
     }
     lines = []

@@ -1,12 +1,18 @@
-"""The malware scanner clamd, over its socket: INSTREAM and VERSION, nothing else.
+"""The malware scanner clamd, over its socket: INSTREAM, FILDES and VERSION, nothing else.
 
 Promises
     `scan` answers only what clamd answered about all the bytes. Anything else - no connection, a full queue, a time
     limit, half an answer - raises ScannerUnavailable, a TryLater: mail waits, it is never passed unscanned (R131).
     Nothing is written to disk by us; clamd unpacks in its own temporary folder (see docs: put it in memory).
+    Over a Unix socket clamd is handed a piece of memory (a sealed memfd) instead of a stream, which it would write into
+    a file first: no copy of the mail anywhere. Only what it would have taken as a stream: of a file that is too large
+    for it clamd says that it is clean, of a stream that it is too large.
 """
 
 import asyncio
+import fcntl
+import os
+import re
 import socket
 import struct
 from collections.abc import AsyncIterator
@@ -46,6 +52,8 @@ class ClamdLimits:
     # clamd's StreamMaxLength as Debian sets it is 25 MB, 100 MB by default; what is larger is not sent at all.
     stream_max_bytes: int = 100_000_000
     at_once: int = 8  # below clamd's MaxThreads (10) and MaxQueue (100)
+    # What is no larger is handed over in memory, once clamd has shown that it takes streams of this size.
+    handed_max_bytes: int = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +63,50 @@ class Clamd:
     address: str
     limits: ClamdLimits = field(default_factory=ClamdLimits)
     _slots: asyncio.Semaphore = field(init=False, repr=False, compare=False)
+    _handing: "_Handing" = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_slots", asyncio.Semaphore(self.limits.at_once))
+        object.__setattr__(self, "_handing", _Handing(is_possible=_CAN_HAND and "/" in self.address))
 
     async def scan(self, data: bytes) -> ScanAnswer:
-        """Stream `data` and read the verdict."""
+        """Give clamd `data` and read the verdict."""
         if len(data) > self.limits.stream_max_bytes:
             return ScanAnswer(ScanStatus.TOO_LARGE)
+        if data and len(data) <= self.limits.handed_max_bytes and await self._may_hand():
+            answer = await self._handed(data)
+            if answer is not None:
+                return answer
+            self._handing.is_possible = False
+        return await self._streamed(data)
+
+    async def _may_hand(self) -> bool:
+        """Whether clamd takes what is handed to it, and takes all of it: tried once."""
+        handing = self._handing
+        if handing.is_possible and not handing.is_tried:
+            handing.is_possible, handing.is_tried = False, True  # whoever comes meanwhile streams
+            try:
+                largest = await self._streamed(bytes(self.limits.handed_max_bytes))
+            except BaseException:
+                handing.is_possible, handing.is_tried = True, False
+                raise
+            handing.is_possible = largest.status is ScanStatus.CLEAN
+        return handing.is_possible
+
+    async def _handed(self, data: bytes) -> ScanAnswer | None:
+        """None when clamd cannot read what it is handed: it may be confined."""
+        async with self._slots, self._conversation(self.limits.scan_seconds) as wire:
+            memory = _sealed_memory(data)
+            try:
+                # A few octets into an empty buffer: this does not block.
+                wire.sendall(b"zFILDES\0")
+                socket.send_fds(wire, [b"\0"], [memory])
+            finally:
+                os.close(memory)
+            answer = await _answer(wire)
+            return None if answer.endswith("ERROR") else _understood(answer)
+
+    async def _streamed(self, data: bytes) -> ScanAnswer:
         async with self._slots, self._conversation(self.limits.scan_seconds) as wire:
             # clamd answers and hangs up in the middle of a stream that is too large: its answer is there all the same.
             with suppress(ConnectionError):
@@ -118,6 +162,36 @@ async def _place(host: str, port: int) -> tuple[socket.AddressFamily, tuple[obje
     return (socket.AF_INET if numeric.version == 4 else socket.AF_INET6), (host, port)
 
 
+_CAN_HAND = hasattr(os, "memfd_create")  # Linux
+
+
+@dataclass(slots=True)
+class _Handing:
+    """What is known about handing files to this clamd."""
+
+    is_possible: bool
+    is_tried: bool = False
+
+
+def _sealed_memory(data: bytes) -> int:
+    """A descriptor of memory that holds `data` and can never hold anything else. In no folder, on no disk."""
+    memory = os.memfd_create("mail", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(memory, rest) :]
+        os.lseek(memory, 0, os.SEEK_SET)
+        fcntl.fcntl(
+            memory,
+            fcntl.F_ADD_SEALS,
+            fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL,
+        )
+    except BaseException:
+        os.close(memory)
+        raise
+    return memory
+
+
 async def _stream(wire: socket.socket, data: bytes) -> None:
     """Command, chunks and end; with few octets, in one write."""
     loop = asyncio.get_running_loop()
@@ -153,12 +227,16 @@ def signatures_at(version: str) -> datetime | None:
         return None
 
 
+_ABOUT = re.compile(r"\A(?:stream|fd\[\d{1,9}\]): ")
+
+
 def _understood(answer: str) -> ScanAnswer:
-    """ "stream: OK", "stream: NAME FOUND", "INSTREAM size limit exceeded. ERROR"."""
-    if answer == "stream: OK":
+    """ "stream: OK", "fd[10]: OK", "stream: NAME FOUND", "INSTREAM size limit exceeded. ERROR"."""
+    said = _ABOUT.sub("", answer)
+    if said == "OK" and said != answer:
         return ScanAnswer(ScanStatus.CLEAN)
     if answer.endswith(" FOUND"):
-        return ScanAnswer(ScanStatus.FOUND, answer.removeprefix("stream: ").removesuffix(" FOUND")[:200])
+        return ScanAnswer(ScanStatus.FOUND, said.removesuffix(" FOUND")[:200])
     if "size limit exceeded" in answer:
         return ScanAnswer(ScanStatus.TOO_LARGE)
     raise ScannerUnavailable("The message cannot be examined just now; please try again later.", answer=answer[:200])

@@ -70,6 +70,13 @@ def _wait_for(sock: Path, process: subprocess.Popen[bytes]) -> None:
     pytest.fail("clamd does not answer")
 
 
+async def test_what_it_is_handed_in_memory_is_judged_like_a_stream(clamd: RunningClamd) -> None:
+    client = Clamd(clamd.address, ClamdLimits(handed_max_bytes=STREAM_MAX // 2))
+    for size in (0, 1, 1_000, STREAM_MAX // 2 - len(MARK), STREAM_MAX - len(MARK)):
+        assert (await client.scan(bytes(size) + MARK)).name.startswith("Carepost.Test.Own"), size
+        assert (await client.scan(bytes(size))).status is ScanStatus.CLEAN, size
+
+
 async def test_what_it_knows_is_held_and_what_it_does_not_know_passes(clamd: RunningClamd) -> None:
     scanner = Clamd(clamd.address)
     bad, found = await judged(examination(with_files(("letter.txt", b"x" + MARK))), scanner=scanner)

@@ -1,11 +1,15 @@
 """The scanner's client against a scanner that we play: every answer, and every way of not answering. R131."""
 
 import asyncio
+import os
+import socket
 import struct
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -151,3 +155,93 @@ async def test_the_version_tells_how_old_the_signatures_are() -> None:
     assert version.startswith("ClamAV 1.0.9/27500")
     assert signatures_at(version) == datetime(2026, 11, 22, 8, 11, 2, tzinfo=UTC)
     assert signatures_at("ClamAV 1.0.9") is None
+
+
+class HandedTo:
+    """A scanner on a Unix socket: it answers streams and what it is handed, and keeps both."""
+
+    def __init__(self, folder: Path, *, stream_max: int, on_file: bytes) -> None:
+        self.streamed: list[int] = []
+        self.handed: list[bytes] = []
+        self._stream_max, self._on_file = stream_max, on_file
+        self._listening = socket.socket(socket.AF_UNIX)
+        self.address = str(folder / "clamd.sock")
+        self._listening.bind(self.address)
+        self._listening.listen()
+        self._thread = threading.Thread(target=self._serve)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10)
+        self._listening.close()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listening.accept()
+                with connection:
+                    self._answer(connection)
+
+    def _answer(self, connection: socket.socket) -> None:
+        command, files, _, _ = socket.recv_fds(connection, 10, 1)
+        if command.startswith(b"zFILDES"):
+            while not files:
+                _, files, _, _ = socket.recv_fds(connection, 10, 1)
+            with open(files[0], "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+                self.handed.append(file.read())
+                with pytest.raises(OSError, match="not permitted"):
+                    os.pwrite(files[0], b"x", 0)
+            connection.sendall(self._on_file)
+            return
+        with connection.makefile("rb") as reader:
+            size = 0
+            while length := struct.unpack(">I", reader.read(4))[0]:
+                size += len(reader.read(length))
+        self.streamed.append(size)
+        too_large = size > self._stream_max
+        connection.sendall(b"INSTREAM size limit exceeded. ERROR\0" if too_large else b"stream: OK\0")
+
+
+ON_A_SOCKET = ClamdLimits(handed_max_bytes=1_000)
+
+
+@pytest.mark.parametrize(
+    ("answer", "meaning"),
+    [(b"fd[9]: OK\0", ScanAnswer(ScanStatus.CLEAN)), (b"fd[9]: Bad FOUND\0", ScanAnswer(ScanStatus.FOUND, "Bad"))],
+)
+async def test_over_a_socket_file_memory_that_cannot_change_is_handed_over(
+    tmp_path: Path, answer: bytes, meaning: ScanAnswer
+) -> None:
+    with HandedTo(tmp_path, stream_max=5_000, on_file=answer) as played:
+        clamd = Clamd(played.address, ON_A_SOCKET)
+        assert [await clamd.scan(b"one"), await clamd.scan(b"two")] == [meaning, meaning]
+        assert await clamd.scan(b"x" * 1_001) == ScanAnswer(ScanStatus.CLEAN)
+    assert played.handed == [b"one", b"two"]
+    assert played.streamed == [1_000, 1_001], "first the trial: whether it takes streams of that size"
+
+
+async def test_a_scanner_that_takes_only_small_streams_is_handed_nothing(tmp_path: Path) -> None:
+    """Of a file above its limits clamd says that it is clean; of a stream, that it is too large."""
+    with HandedTo(tmp_path, stream_max=500, on_file=b"fd[9]: OK\0") as played:
+        clamd = Clamd(played.address, ON_A_SOCKET)
+        assert await clamd.scan(b"x" * 600) == ScanAnswer(ScanStatus.TOO_LARGE)
+        assert await clamd.scan(b"x" * 400) == ScanAnswer(ScanStatus.CLEAN)
+    assert played.handed == []
+
+
+async def test_a_scanner_that_cannot_read_what_it_is_handed_gets_a_stream(tmp_path: Path) -> None:
+    with HandedTo(tmp_path, stream_max=5_000, on_file=b"fd[9]: Permission denied. ERROR\0") as played:
+        clamd = Clamd(played.address, ON_A_SOCKET)
+        assert [await clamd.scan(b"one"), await clamd.scan(b"two")] == [ScanAnswer(ScanStatus.CLEAN)] * 2
+    assert played.handed == [b"one"]
+    assert played.streamed == [1_000, 3, 3]
+
+
+@pytest.mark.parametrize("answer", [b"OK\0", b"fd[9]: OK", b"\0", b"fd[x]: OK\0"])
+async def test_nothing_else_about_what_was_handed_is_an_answer(tmp_path: Path, answer: bytes) -> None:
+    with HandedTo(tmp_path, stream_max=5_000, on_file=answer) as played, pytest.raises(ScannerUnavailable):
+        await Clamd(played.address, ON_A_SOCKET).scan(b"one")
