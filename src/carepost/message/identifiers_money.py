@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from carepost.message.identifiers_model import Candidate, Identifier, Strength
 from carepost.message.identifiers_nhs import is_in_address, only_digits
-from carepost.message.identifiers_words import Words
+from carepost.message.identifiers_words import near
 
 _CARD = re.compile(
     r"(?<![\dA-Za-z.+_-])"
@@ -68,7 +68,7 @@ def look_for_bank_numbers(text: str) -> Iterator[Candidate]:
 
 
 def is_card(digits: str) -> bool:
-    if len(set(digits)) < 3 or not _luhn(digits):
+    if len(set(digits)) < 2 or not _luhn(digits):
         return False
     first = int(digits[:6])
     return any(low <= first <= high and len(digits) in lengths for low, high, lengths in _ISSUERS)
@@ -81,12 +81,11 @@ def _luhn(digits: str) -> bool:
 
 
 def _cards(text: str) -> Iterator[Candidate]:
-    words = Words(_CARD_WORDS, text)
     for found in _CARD.finditer(text):
         start, end = found.span()
         digits = only_digits(found[0])
         if is_card(digits) and not is_in_address(text, start, end):
-            strong = len(digits) < end - start or words.near(start, end)
+            strong = len(digits) < end - start or near(_CARD_WORDS, text, start, end)
             yield Candidate(Identifier.CARD, start, end, Strength.STRONG if strong else Strength.WEAK, digits)
 
 
@@ -98,12 +97,10 @@ def _accounts(text: str) -> Iterator[Candidate]:
             yield Candidate(Identifier.BANK, found.start(), found.end(), Strength.STRONG, value[:length])
     if not _SORT_WORDS.search(text):
         return
-    sort_words, account_words = Words(_SORT_WORDS, text), Words(_ACCOUNT_WORDS, text)
-    codes = Words(_SORT_CODE, text)
     for found in _ACCOUNT.finditer(text):
         start, end = found.span()
-        beside = codes.near(start, end, 80) and sort_words.near(start, end, 80)
-        if beside and account_words.near(start, end, 60):
+        beside = near(_SORT_CODE, text, start, end, 80) and near(_SORT_WORDS, text, start, end, 80)
+        if beside and near(_ACCOUNT_WORDS, text, start, end):
             yield Candidate(Identifier.BANK, start, end, Strength.STRONG, only_digits(found[0]))
 
 

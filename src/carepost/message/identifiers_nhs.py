@@ -13,13 +13,13 @@ import re
 from collections.abc import Iterator
 
 from carepost.message.identifiers_model import Candidate, Identifier, Strength
-from carepost.message.identifiers_words import HEALTH, Words
+from carepost.message.identifiers_words import near_health
 
 _GAP = r"[ \t\r\n]{1,3}"
 # 3-3-4 as the service prints it, 6-4 as Scotland does, or plain; the same separator throughout.
 TEN_DIGITS = re.compile(
     r"(?<![\d+])(?<!\d[-./])"
-    rf"(?:\d{{3}}(?:-\d{{3}}-|\.\d{{3}}\.|{_GAP}\d{{3}}{_GAP})\d{{4}}|\d{{6}}[- ]\d{{4}}|\d{{10}})"
+    rf"(?:\d{{3}}(?:-[ ]?\d{{3}}-[ ]?|\.\d{{3}}\.|{_GAP}\d{{3}}{_GAP})\d{{4}}|\d{{6}}[- ]\d{{4}}|\d{{10}})"
     r"(?![\dA-Za-z])(?![-/.]\d)"
 )
 # Behind the words "NHS number" digits may stand in any groups: in the boxes of a form each by itself.
@@ -40,7 +40,6 @@ _TOKEN = 200
 
 def look_for_health_numbers(text: str) -> Iterator[Candidate]:
     """`text` is readable(). WEAK ones too; the same number may come twice."""
-    words = Words(HEALTH, text)
     for found in TEN_DIGITS.finditer(text):
         start, end = found.span()
         value = only_digits(found[0])
@@ -48,13 +47,14 @@ def look_for_health_numbers(text: str) -> Iterator[Candidate]:
             continue
         kind = _kind(value, text[max(0, start - _BEFORE) : start].lower())
         if kind is not None:
-            near = words.near(start, end)
-            yield Candidate(kind, start, end, Strength.STRONG if near else Strength.WEAK, value)
+            beside = near_health(text, start, end)
+            yield Candidate(kind, start, end, Strength.STRONG if beside else Strength.WEAK, value)
     for found in _LABELLED.finditer(text):
         value = only_digits(found[2])
         if is_valid(value):
             kind = _kind(value, found[1].lower())
-            yield Candidate(kind or Identifier.NHS, found.start(2), found.end(2), Strength.STRONG, value)
+            if kind is not None:
+                yield Candidate(kind, found.start(2), found.end(2), Strength.STRONG, value)
 
 
 def is_valid(digits: str) -> bool:

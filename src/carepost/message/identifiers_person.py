@@ -7,6 +7,7 @@ Promises
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 
 from carepost.message.identifiers_model import Candidate, Identifier, Strength
 
@@ -37,6 +38,7 @@ _NAME = re.compile(
     r"[ \t]*(?:\(s\))?[ \t]*[:\-–|,\t])[ \t]*[A-Za-z]"
     r"|[A-Z][A-Z'’\-]+,[ \t]*[A-Z][a-z]+|[A-Z][a-z]+(?:[ \t]+[A-Z]\.?)?[ \t]+[A-Z](?:[a-z'’A-Z\-]+))"
 )
+_PEOPLE_MAX = 1_000  # dates of birth of one text: enough to say that it is a list
 _NAME_WITHIN = 200
 _POSTCODE_WITHIN = 400
 
@@ -44,7 +46,7 @@ _POSTCODE_WITHIN = 400
 def look_for_people(text: str) -> Iterator[Candidate]:
     """`text` is readable(). PERSON where all three stand together; BIRTH for a labelled date with a name."""
     for pattern in (_BIRTH, _BRACKETS):
-        for found in pattern.finditer(text):
+        for found in islice(pattern.finditer(text), _PEOPLE_MAX):
             start, end = found.span("date")
             around = _around(text, start, end, _NAME_WITHIN)
             has_name = _NAME.search(around) is not None

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from carepost.message.identifiers_model import Candidate, Identifier, Strength
-from carepost.message.identifiers_words import HEALTH, Words
+from carepost.message.identifiers_words import near, near_health
 
 # HMRC, NIM39110: which letters it may begin with; the suffix is A to D.
 _NI = re.compile(
@@ -17,7 +17,9 @@ _NI = re.compile(
     re.IGNORECASE,
 )
 _NI_GAPS = re.compile(
-    r"(?<![A-Za-z0-9])[ABCEGHJ-PRSTW-Z][ABCEGHJ-NPRSTW-Z](?:[ -]?\d){6}[ -]?[A-D](?![A-Za-z0-9])", re.IGNORECASE
+    r"(?<![A-Za-z0-9])(?!BG|GB|KN|NK|NT|TN|ZZ)[ABCEGHJ-PRSTW-Z][ABCEGHJ-NPRSTW-Z]"
+    r"(?:[ -]?\d){6}[ -]?[A-D](?![A-Za-z0-9])",
+    re.IGNORECASE,
 )
 _NI_WORDS = re.compile(r"(?<![a-z])(?:national insurance|nino|ni|n\.i\.|insurance number|payroll|hmrc)(?![a-z])", re.I)
 
@@ -54,23 +56,21 @@ def look_for_state_numbers(text: str) -> Iterator[Candidate]:
 
 
 def _national_insurance(text: str) -> Iterator[Candidate]:
-    words, health = Words(_NI_WORDS, text), Words(HEALTH, text)
     for found in _NI.finditer(text):
         start, end = found.span()
         value = _squeezed(found[0])
         printed = found[0].isupper() and len(found[0]) > len(value)  # QQ 12 34 56 C, as the card has it
-        near = printed or words.near(start, end) or health.near(start, end)
-        yield Candidate(Identifier.NI, start, end, Strength.STRONG if near else Strength.WEAK, value)
+        sure = printed or near(_NI_WORDS, text, start, end) or near_health(text, start, end)
+        yield Candidate(Identifier.NI, start, end, Strength.STRONG if sure else Strength.WEAK, value)
     for found in _NI_GAPS.finditer(text):
-        if words.near(found.start(), found.start(), 30):
+        if near(_NI_WORDS, text, found.start(), found.start(), 30):
             yield Candidate(Identifier.NI, found.start(), found.end(), Strength.STRONG, _squeezed(found[0]))
 
 
 def _passports(text: str) -> Iterator[Candidate]:
     if _PASSPORT_WORDS.search(text):
-        words = Words(_PASSPORT_WORDS, text)
         for found in _PASSPORT.finditer(text):
-            if words.near(found.start(), found.end()) and len(set(found[0])) > 2:
+            if near(_PASSPORT_WORDS, text, found.start(), found.end()) and len(set(found[0])) > 2:
                 value = _squeezed(found[0])
                 yield Candidate(Identifier.PASSPORT, found.start(), found.end(), Strength.STRONG, value)
     for found in _MACHINE_READABLE.finditer(text):
@@ -82,9 +82,8 @@ def _licences(text: str) -> Iterator[Candidate]:
     for found in _DRIVING.finditer(text):
         yield Candidate(Identifier.DRIVING, found.start(), found.end(), Strength.STRONG, _squeezed(found[0])[:16])
     if _DRIVING_WORDS.search(text):
-        words = Words(_DRIVING_WORDS, text)
         for found in _DRIVING_NI.finditer(text):  # Northern Ireland's are eight digits
-            if words.near(found.start(), found.end(), 30) and len(set(found[0])) > 2:
+            if near(_DRIVING_WORDS, text, found.start(), found.end(), 30) and len(set(found[0])) > 2:
                 yield Candidate(Identifier.DRIVING, found.start(), found.end(), Strength.STRONG, found[0])
 
 

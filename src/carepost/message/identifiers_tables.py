@@ -36,7 +36,13 @@ class _Column(StrEnum):
 
 
 _HEADS: tuple[tuple[_Column, re.Pattern[str]], ...] = (
-    (_Column.NUMBER, re.compile(r"\bnhs\b|\bchi\b|\bh ?[&+] ?c\b|\bhcn\b|health (?:and|&) care num", re.IGNORECASE)),
+    (
+        _Column.NUMBER,
+        re.compile(
+            r"(?<![a-z])nhs(?![a-mo-z])|(?<![a-z])chi(?![a-mo-z])|\bh ?[&+] ?c\b|\bhcn\b|health (?:and|&) care num",
+            re.IGNORECASE,
+        ),
+    ),
     (_Column.BIRTH, re.compile(r"\bd\.?o\.?b\b|birth|\bborn\b", re.IGNORECASE)),
     (_Column.POSTCODE, re.compile(r"post ?code", re.IGNORECASE)),
     (

@@ -1,14 +1,13 @@
 """The words beside a number: what makes a number that could be anything a patient's. PURE.
 
 Promises
-    Linear: the words of a text are looked for once, each number then asks by bisection.
+    Each question costs two searches of a line's length, however long the text.
 """
 
 import re
-from bisect import bisect_left
-from dataclasses import dataclass, field
 
 NEAR = 60  # characters. Measured: 0 of 4,150 ordinary mails have a valid number with such a word as near as this
+_LONGEST = 24  # characters of a word, so that none is cut in two
 
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 _SPACES = "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
@@ -31,36 +30,41 @@ def readable(text: str) -> str:
     return text if text.isascii() else text.translate(_AS_READ)
 
 
-@dataclass(slots=True)
-class Words:
-    """Where the words of one group stand in one text. Looked for when first asked."""
-
-    pattern: re.Pattern[str]
-    text: str
-    _starts: list[int] | None = field(default=None, init=False)
-    _ends: list[int] = field(default_factory=list, init=False)
-
-    def near(self, start: int, end: int, within: int = NEAR) -> bool:
-        """Whether a word ends at most `within` characters before `start`, or begins so soon after `end`."""
-        if self._starts is None:
-            self._starts = []
-            for found in self.pattern.finditer(self.text):
-                self._starts.append(found.start())
-                self._ends.append(found.end())
-        # The first word that ends within reach; it counts unless it begins beyond reach on the other side.
-        at = bisect_left(self._ends, start - within)
-        return at < len(self._starts) and self._starts[at] <= end + within
+def near(words: re.Pattern[str], text: str, start: int, end: int, within: int = NEAR) -> bool:
+    """Whether one of `words` ends at most `within` characters before `start`, or begins so soon after `end`."""
+    if words.search(text, max(0, start - within - _LONGEST), start):
+        return True
+    found = words.search(text, end, end + within + _LONGEST)
+    return found is not None and found.start() <= end + within
 
 
-# What a letter about a patient says within a line of the number. Lower case; `\b` on both sides.
-HEALTH = re.compile(
-    r"(?<![a-z])(?:n\.?h\.?s\.?|patients?|pt|pts|d\.?o\.?b|date of birth|birth ?date|born"
-    r"|chi|h\s?[&+]\s?c|hcn?|health (?:and|&) (?:social )?care|hospital|mrn|unit no|clinic|clinics"
-    r"|clinical|ward|consultant|referr(?:al|als|ed)|diagnos(?:is|ed|es)|discharged?|admi(?:ssion|tted)|gp|surgery|practice"
-    r"|prescri(?:ption|bed)|medication|treatment|appointment|outpatient|inpatient|theatre|biopsy|pathology|radiology"
-    r"|x-?ray|mri|ct scan|ultrasound|vaccin(?:e|ation|ated)|immunisation|consent|carer|next of kin|service users?"
-    r"|resident|residents|safeguarding|midwife|maternity|pregnan(?:t|cy)|baby|social worker|nurse|therapist|therapy"
-    r"|deceased|care plan|medical|blood|bloods|specimen|spine|systmone|emis|(?-i:M(?:r|rs|s|x|iss|aster)\.? [A-Z'’]+))"
-    r"(?![a-z])",
+# What a letter about a patient says within a line of the number.
+_HEALTH_WORDS = """
+nhs nhsno nhsnumber nhsnum patient patients pt pts dob born birthdate chi hc hcn hospital mrn clinic clinics clinical
+ward consultant referral referrals referred diagnosis diagnosed diagnoses discharge discharged admission admitted gp
+surgery practice prescription prescribed medication treatment appointment outpatient inpatient theatre biopsy pathology
+radiology xray mri ultrasound vaccine vaccination vaccinated immunisation consent carer resident residents safeguarding
+midwife maternity pregnant pregnancy baby nurse therapist therapy deceased medical blood bloods specimen spine systmone
+emis
+"""
+_HEALTH = frozenset(_HEALTH_WORDS.split())
+_HEALTH_PHRASES = re.compile(
+    r"\bd\.\s?o\.\s?b|\bn\.\s?h\.\s?s|\bh\s?[&+]\s?c\b|\bdate of birth|\bbirth date|\bnext of kin|\bcare plan"
+    r"|\bunit n(?:o|umber)\b|\bct scan|\bx-ray|\bservice user|\bsocial worker|\bsocial care",
     re.IGNORECASE,
 )
+_TITLE = re.compile(r"(?<![A-Za-z])(?:M(?:r|rs|s|x|iss|aster)\.?|MRS?|MISS|Dr\.?|DR)[ \t]+[A-Z]")
+_LETTERS = re.compile(r"[A-Za-z]+")
+
+
+def near_health(text: str, start: int, end: int) -> bool:
+    """Whether a word of health care, or somebody's title, stands within NEAR characters."""
+    first = max(0, start - NEAR)
+    while first > 0 and start - first < NEAR + _LONGEST and text[first - 1].isalpha():  # to the beginning of a word
+        first -= 1
+    rest = _LETTERS.match(text, end + NEAR)
+    last = rest.end() if rest is not None else end + NEAR
+    beside = text[first:start] + " \n " + text[end:last]
+    if not _HEALTH.isdisjoint(_LETTERS.findall(beside.lower())):
+        return True
+    return _TITLE.search(beside) is not None or _HEALTH_PHRASES.search(beside) is not None

@@ -116,7 +116,7 @@ def _tables(marked: str) -> Iterator[Table]:
     table: list[tuple[str, ...]] = []
     for piece in marked.split(_ROW)[1:]:
         row, _, after = piece.partition(_ROW_END)
-        table.append(tuple(cell.strip() for cell in row.split(_CELL)))
+        table.append(tuple(cell.strip() for cell in row.rstrip().removesuffix(_CELL).split(_CELL)))
         if after.strip():
             yield tuple(table)
             table = []

@@ -2,10 +2,12 @@
 
 Promises
     Bounded: pages, characters and time; the clock is looked at whenever the reader takes bytes or draws a glyph run.
+    Nothing of a file reaches the log: the library's own remarks, which quote what they stumble over, are switched off.
     A PDF that needs a password, and one that is only pictures, are said to be so. Nothing in it is run or followed.
 """
 
 import io
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ from pypdf import PageObject, PdfReader
 from pypdf.errors import FileNotDecryptedError
 
 from carepost.gateway.files.texts_model import NotReadable, TextLimits, Unread, Words
+from carepost.gateway.files.texts_plain import columns_of
 from carepost.gateway.files.unpack import Budget
 
 _NOTES_MAX = 500  # of one page
@@ -36,6 +39,7 @@ class _Watched(io.BytesIO):
 
 def read_pdf(data: bytes, limits: TextLimits, budget: Budget) -> Words:
     """Raises NotReadable, PackedTooTightly when the time is over, or an error of the library for what is damaged."""
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL + 1)
     reader = PdfReader(_Watched(data, budget), strict=False)
     if reader.is_encrypted and not reader.decrypt(""):
         raise NotReadable(Unread.LOCKED)
@@ -52,7 +56,9 @@ def read_pdf(data: bytes, limits: TextLimits, budget: Budget) -> Words:
     text = "\n".join(texts)
     if pages and not any(letter.isalnum() for letter in text):
         raise NotReadable(Unread.SCAN)
-    return Words("\n".join([*texts, *_titles(reader)]), is_cut=pages > limits.pdf_pages)
+    table = columns_of(text)
+    words = "\n".join([*texts, *_titles(reader)])
+    return Words(words, (table,) if table else (), is_cut=pages > limits.pdf_pages)
 
 
 def _watching(budget: Budget) -> Any:

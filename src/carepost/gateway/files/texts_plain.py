@@ -38,7 +38,7 @@ def read_text(data: bytes, extension: str, charset: str = "") -> Words:
     text = decode(data, charset)
     if extension in _CALENDARS or text[:15].upper().startswith(("BEGIN:VCALENDAR", "BEGIN:VCARD")):
         return Words(_FOLDED.sub("", text))
-    table = _table(text)
+    table = _table(text) or columns_of(text)
     return Words(text, (table,) if table else ())
 
 
@@ -106,6 +106,16 @@ def _rtf_meaning(found: re.Match[str]) -> str:
     if word:
         return _MEANS.get(word, "")
     return _SYMBOL.get(symbol, "") if symbol else ""
+
+
+def columns_of(text: str) -> Table:
+    """Lines of three and more words or phrases with wide gaps between them: a table that is only laid out as one."""
+    rows = (tuple(_GAP.split(line.strip())) for line in text.splitlines()[:ROWS_MAX])
+    table = tuple(row for row in rows if len(row) >= 3)
+    return table if len(table) >= 2 else ()
+
+
+_GAP = re.compile(r"[ \u00a0]{2,}|\t+")
 
 
 def _table(text: str) -> Table:

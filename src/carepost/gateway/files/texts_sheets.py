@@ -23,6 +23,7 @@ _VALUE = re.compile(r"<(?:\w+:)?v(?:\s[^<>]*)?>([^<>]*)")
 def read_sheets(parts: Mapping[str, str]) -> Words:
     """`parts` by their names in lower case."""
     shared = list(_strings(parts.get("xl/sharedstrings.xml", "")))
+    shown: set[str] = set()
     texts, tables = list[str](), list[Table]()
     for name, xml in parts.items():
         if not name.startswith("xl/worksheets/"):
@@ -31,13 +32,13 @@ def read_sheets(parts: Mapping[str, str]) -> Words:
         pieces = _ROW.split(xml)
         for piece in pieces[1:]:
             row = _row(piece, shared)
+            shown.update(row)
             texts.append("\t".join(row))
             if len(rows) < ROWS_MAX:
                 rows.append(row)
         tables.append(tuple(rows))
         texts.append(_words(pieces[-1].partition("sheetData>")[2]) if len(pieces) > 1 else _words(xml))
-    # Strings that no cell shows are still in the file.
-    texts += shared if len(texts) < ROWS_MAX else []
+    texts += [string for string in shared if string not in shown]  # what no cell shows is still in the file
     return Words("\n".join(texts), tuple(tables))
 
 
