@@ -30,6 +30,7 @@ from carepost.base.clock import SystemClock
 from carepost.infra.settings import Settings, describe, load
 from carepost.infra.tls import DemoAuthority
 from carepost.ops.demo.letters import letters
+from carepost.ops.demo.outside_process import start_outside
 from carepost.ops.demo.posting import post
 from carepost.ops.demo.zone import zone_toml
 
@@ -46,8 +47,10 @@ OFFSETS: Mapping[str, int] = {
     "outside": 83,
 }
 # What answers in this release; the other ports are kept for what comes with sending and the portal.
-ANSWERING = ("smtp", "imap", "imaps", "web", "content")
+ANSWERING = ("smtp", "imap", "imaps", "web", "content", "outside")
 _METRICS_OFFSET = 90
+# Where the mail hosts of the sample world's other domains listen: all mail that goes out is led there.
+_OUTSIDE_SMTP_OFFSET = 26
 _WAIT_SECONDS = 120
 
 
@@ -60,6 +63,10 @@ class Demo:
     @property
     def ports(self) -> dict[str, int]:
         return {name: self.port_base + offset for name, offset in OFFSETS.items()}
+
+    @property
+    def outside_smtp(self) -> int:
+        return self.port_base + _OUTSIDE_SMTP_OFFSET
 
     @property
     def ca_file(self) -> Path:
@@ -102,10 +109,15 @@ def run_demo(port_base: int, data: Path, *, reset: bool, ready_file: Path | None
         demo.ready_file.unlink(missing_ok=True)
     _clear(demo, reset=reset)
     _prepare_files(demo)
+    outside = start_outside(
+        DemoAuthority(demo.ca_file.parent), smtp_port=demo.outside_smtp, page_port=demo.ports["outside"]
+    )
     service = Service(demo.settings(), progress=_tell, workers_started=lambda dsns: _announce(demo, dsns))
     try:
         return service.run()
     finally:
+        with suppress(ProcessLookupError):
+            os.kill(outside, signal.SIGTERM)
         if demo.ready_file is not None:
             demo.ready_file.unlink(missing_ok=True)
         sys.stdout.write("\nStopped. The sample world is kept; start again to find it as it was.\n")
@@ -207,6 +219,11 @@ def _write_ready_file(demo: Demo, world: Mapping[str, Any], parent: int) -> None
         "people": world["people"],
         "shared_mailboxes": world["shared_mailboxes"],
         "web_url": f"http://localhost:{demo.ports['web']}/",
+        "outside": {
+            "url": f"http://localhost:{demo.ports['outside']}/",
+            "messages": f"http://localhost:{demo.ports['outside']}/messages.json",
+            "smtp": demo.outside_smtp,
+        },
         "data": str(demo.data),
         "pid": parent,
         "config": str(demo.data / "carepost.toml"),
@@ -226,6 +243,7 @@ def _show(demo: Demo, world: Mapping[str, Any]) -> None:
         f"  Read mail in a browser    http://localhost:{ports['web']}/",
         f"  Mail programs             IMAP localhost:{ports['imaps']} (TLS) or :{ports['imap']} (STARTTLS)",
         f"  Send mail to it           SMTP localhost:{ports['smtp']}",
+        f"  See what leaves it        http://localhost:{ports['outside']}/",
         f"  Trust its certificates    {demo.ca_file}",
         f"  Look behind the scenes    carepost why|trace|quarantine|audit --config {demo.data / 'carepost.toml'}",
         "",

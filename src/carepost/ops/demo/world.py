@@ -1,6 +1,9 @@
 """Who lives in the sample world. Names, practices and patients are made up; domains end in .example (RFC 2606)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,5 +102,31 @@ OUTSIDE: tuple[tuple[str, str, bool], ...] = (
     ("freemail.example", "198.51.100.10", False),
     ("medsupplies.example", "198.51.100.20", False),
     ("news.example", "198.51.100.30", False),
+    ("gmail.example", "198.51.100.40", False),
+    ("harbour-trust.example", "203.0.113.40", True),
+    ("closed-clinic.example", "203.0.113.50", False),
+    ("busy-clinic.example", "203.0.113.60", False),
+    ("silent-clinic.example", "203.0.113.70", False),
+)
+
+
+class Manner(StrEnum):
+    """How a domain outside behaves when mail comes."""
+
+    TAKES = "takes what comes"
+    WRONG_CERTIFICATE = "shows a certificate of somebody else"
+    REFUSES = "refuses every recipient (550)"
+    DEFERS = "says later to every recipient (451)"
+    HANGS = "takes the recipient's name and never answers"
+
+
+# All others take what comes.
+MANNERS: Mapping[str, Manner] = MappingProxyType(
+    {
+        "harbour-trust.example": Manner.WRONG_CERTIFICATE,
+        "closed-clinic.example": Manner.REFUSES,
+        "busy-clinic.example": Manner.DEFERS,
+        "silent-clinic.example": Manner.HANGS,
+    }
 )
 STRANGER_IP = "192.0.2.66"  # belongs to none of them
