@@ -30,7 +30,7 @@ class Deadlines:
     data: float = 120.0  # §4.5.3.2.4
     block: float = 180.0  # §4.5.3.2.5, for each piece of 64 KiB
     done: float = 600.0  # §4.5.3.2.6: it may scan before it answers
-    attempt: float = 1800.0  # everything together: no peer holds a worker longer
+    attempt: float = 1500.0  # everything together, below the worker's own 1800: no peer holds one longer
 
 
 class Lost(Exception):
