@@ -119,5 +119,6 @@ def _listening() -> socket.socket:
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind(("127.0.0.1", 0))
+    made.listen()  # who connects before the server looks is kept waiting, not refused
     made.setblocking(False)
     return made

@@ -26,14 +26,14 @@ class PausedCommit:
         async with self._db.transaction(organisation) as tx:
             yield tx
             self.reached.set()
-            await asyncio.wait_for(self.go_on.wait(), 20)
+            await asyncio.wait_for(self.go_on.wait(), 60)
 
 
 async def while_paused(paused: PausedCommit, first: Any, second: Any) -> tuple[Any, Any]:
     """Run `first` up to its COMMIT, start `second`, give it half a second, and let both end."""
     async with asyncio.TaskGroup() as group:
         one = group.create_task(first)
-        await asyncio.wait_for(paused.reached.wait(), 10)
+        await asyncio.wait_for(paused.reached.wait(), 60)
         other = group.create_task(second)
         await asyncio.wait({other}, timeout=0.5)
         paused.go_on.set()

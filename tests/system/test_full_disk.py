@@ -42,11 +42,8 @@ async def test_a_disk_that_fills_under_load_is_met_with_4xx_and_mail_flows_again
     async with load.running():
         await load.until_acknowledged(20)
         ballast = await asyncio.to_thread(_fill, disk)
-        for _ in range(
-            40
-        ):  # commits may find room in files that were made beforehand; large enough a load finds the end
-            await asyncio.sleep(0.1)
-        while_full = len(load.acknowledged)
+        # Commits may find room in files that were made beforehand; large enough a load finds the end.
+        while_full = await _until_nothing_is_acknowledged(load)
         await asyncio.sleep(1)
         assert len(load.acknowledged) == while_full, "something was acknowledged on a full disk"
         assert load.wrong == []
@@ -57,6 +54,16 @@ async def test_a_disk_that_fills_under_load_is_met_with_4xx_and_mail_flows_again
     print(f"{load.figures()}; {result}")
     assert (result.lost, result.twice, result.never_sent) == ([], [], [])
     assert any(400 <= code < 500 for code in load.replies)
+
+
+async def _until_nothing_is_acknowledged(load: Load) -> int:
+    """For three seconds together; how many had been before."""
+    async with asyncio.timeout(90):
+        while True:
+            before = len(load.acknowledged)
+            await asyncio.sleep(3)
+            if len(load.acknowledged) == before:
+                return before
 
 
 def test_below_the_reserve_mail_from_is_answered_with_452(spawn: Spawn, disk: LoopDisk) -> None:

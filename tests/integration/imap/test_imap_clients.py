@@ -108,7 +108,7 @@ async def test_imapclient_reads_structures_moves_and_waits(house: ImapHouse) -> 
         other = imapclient.IMAPClient("localhost", house.tls_port, ssl=True, ssl_context=house.client_tls)
         other.login(JO, PASSWORD)
         other.append("INBOX", b"Subject: new\r\n\r\nnew\r\n")
-        assert (3, b"EXISTS") in client.idle_check(timeout=10)
+        assert (3, b"EXISTS") in client.idle_check(timeout=60)
         other.logout()
         client.idle_done()
         client.delete_messages([2])

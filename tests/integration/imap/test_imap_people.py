@@ -51,7 +51,7 @@ class Wire:
     writer: asyncio.StreamWriter
 
     async def line(self) -> str:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return (await self.reader.readline()).decode().rstrip("\r\n")
 
     async def ask(self, text: str) -> list[str]:

@@ -187,7 +187,7 @@ async def test_a_server_that_hangs_up_is_noticed_before_the_connection_is_lent(
     async with db.transaction() as tx:
         await tx.one("SELECT 1 AS n")
     superuser.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'carepost_app'")
-    for _ in range(100):
+    for _ in range(1500):
         if not superuser.execute("SELECT FROM pg_stat_activity WHERE usename = 'carepost_app'").fetchall():
             break
         await asyncio.sleep(0.02)
@@ -208,7 +208,7 @@ async def test_a_connection_lost_in_a_transaction_means_try_later(db: Database, 
 
 
 async def test_an_exhausted_pool_means_try_later(dsn: str) -> None:
-    async with Database.open(dsn, pool_max=1, limits=DatabaseLimits(acquire_seconds=0.2)) as db:
+    async with Database.open(dsn, pool_max=1, limits=DatabaseLimits(acquire_seconds=2)) as db:
         async with db.transaction():
             with pytest.raises(TryLater):
                 async with db.transaction():
@@ -251,7 +251,7 @@ async def test_listeners_hear_what_was_committed_and_start_with_a_look_for_yours
 ) -> None:
     heard: list[str] = []
     listening = db.listen("mailbox_changed")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         heard.append(await anext(listening))
         async with db.transaction() as tx:
             await tx.notify("mailbox_changed", "42:7")

@@ -48,6 +48,7 @@ SERVICE = """
         raise NotPossible("The database schema is at step 1.")
 
     async def deaf():
+        asyncio.get_running_loop().call_soon(os.write, 1, b"deaf\\n")
         while True:
             try:
                 await asyncio.sleep(3600)
@@ -57,7 +58,7 @@ SERVICE = """
     kinds = {"run": run, "refuse": refuse, "deaf": deaf}
     groups = [WorkerGroup(name=kind, count=int(count), run=kinds[kind]) for kind, count in
               (word.split("=") for word in sys.argv[1:])]
-    policy = PreforkPolicy(stop_seconds=2, first_pause_seconds=0.05)
+    policy = PreforkPolicy(stop_seconds=1 if "deaf=1" in sys.argv else 60, first_pause_seconds=0.05)
     sys.exit(serve_processes(groups, policy, started=lambda name, pid: os.write(1, f"started {name} {pid}\\n".encode())))
 """
 
@@ -112,7 +113,7 @@ def test_workers_share_a_port_and_end_well_when_asked() -> None:
         assert {ask(port) for _ in range(20)} <= {str(pid) for pid in pids}
         process.send_signal(signal.SIGTERM)
         assert [read(process), read(process)] == ["worker ended well"] * 2
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
         assert all(gone(pid) for pid in pids)
 
 
@@ -125,21 +126,23 @@ def test_a_worker_that_crashes_is_started_again_and_the_door_stays_open() -> Non
         (second,) = worker_pids(process, 1)
         assert ask(port) == str(second) != str(first)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
 
 
 def test_a_worker_that_cannot_run_here_stops_the_service() -> None:
     with service("run=1", "refuse=1") as process:
-        assert process.wait(15) == CANNOT_RUN_HERE
+        assert process.wait(60) == CANNOT_RUN_HERE
 
 
 def test_a_deaf_worker_is_ended_by_force() -> None:
     with service("deaf=1") as process:
         read(process)
-        (pid,) = worker_pids(process, 1)
-        time.sleep(0.3)  # It has to be deaf already.
+        # The worker and its parent write in either order: it is deaf when both have.
+        said = {line.split()[0]: line.split()[-1] for line in (read(process), read(process))}
+        assert said.keys() == {"deaf", "started"}
+        pid = int(said["started"])
         process.send_signal(signal.SIGTERM)
-        assert process.wait(15) == 0
+        assert process.wait(60) == 0
         assert gone(pid)
 
 
@@ -150,7 +153,7 @@ def test_a_killed_parent_takes_its_workers_with_it() -> None:
         ask(port)
         process.kill()
         process.wait()
-        for _ in range(500):
+        for _ in range(3000):
             if all(gone(pid) for pid in pids):
                 break
             time.sleep(0.02)

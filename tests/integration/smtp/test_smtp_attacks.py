@@ -92,7 +92,8 @@ async def test_p4_commands_injected_after_starttls_are_not_answered(tmp_path: Pa
         client = await here.greeted()
         client.send(b"STARTTLS\r\nNOOP x\r\nMAIL FROM:<evil@out.example>\r\n")
         assert (await client.rest()).startswith("501 ")
-        assert here.server.counts.open == 0 or await asyncio.sleep(0.1) is None
+        await _until_closed(here)
+        assert here.inbound.received == []
 
 
 async def test_p4_commands_injected_before_the_handshake_end_it(tmp_path: Path) -> None:
@@ -275,7 +276,7 @@ async def test_p19_a_harvest_is_slowed_and_then_ended(tmp_path: Path) -> None:
 
 
 async def test_p25_a_command_that_drips_is_not_waited_for(tmp_path: Path) -> None:
-    async with world(tmp_path, limits=SmtpLimits(command_timeout=0.4)) as here:
+    async with world(tmp_path, limits=SmtpLimits(command_timeout=1)) as here:
         client = await here.greeted()
         dripping = asyncio.create_task(_drip(client, b"NOOP " + b"x" * 400))
         assert (await client.reply()).startswith("421 4.4.2")
@@ -283,7 +284,7 @@ async def test_p25_a_command_that_drips_is_not_waited_for(tmp_path: Path) -> Non
 
 
 async def test_p25_content_that_drips_is_not_waited_for(tmp_path: Path) -> None:
-    async with world(tmp_path, limits=SmtpLimits(command_timeout=0.4)) as here:
+    async with world(tmp_path, limits=SmtpLimits(command_timeout=1)) as here:
         client = await _ready_for_content(here)
         dripping = asyncio.create_task(_drip(client, b"x" * 400))
         assert (await client.reply()).startswith("421 4.4.2")
@@ -294,7 +295,7 @@ async def test_p25_content_that_drips_is_not_waited_for(tmp_path: Path) -> None:
 
 
 async def test_p25_when_connections_run_short_idlers_go_first(tmp_path: Path) -> None:
-    limits = SmtpLimits(connections_total=4, stress_share=0.75, command_timeout_stressed=0.3)
+    limits = SmtpLimits(connections_total=4, stress_share=0.75, command_timeout_stressed=1)
     async with world(tmp_path, limits=limits) as here:
         idlers = [await here.greeted() for _ in range(2)]
         third = await here.greeted()
@@ -329,7 +330,7 @@ async def _drip(client: Client, octets: bytes) -> None:
 
 
 async def _until(condition: object) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # type: ignore[operator]
             await asyncio.sleep(0.01)
 
