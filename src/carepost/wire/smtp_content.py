@@ -14,8 +14,10 @@ from enum import Enum, auto
 from carepost.wire.buffer import LineBuffer
 
 _END = b"\r\n.\r\n"
+_DOT = b"\r\n."
 # What the end may have begun with, longest first. It stays until more has arrived.
 _BEGINNINGS = (b"\r\n.\r", b"\r\n.", b"\r\n", b"\r")
+_EVEN_WIDTH_MIN = 40  # shorter lines are counted as fast
 _NO_LINE_ENDS = bytes(sorted(set(range(256)) - {0x0A, 0x0D}))
 
 
@@ -67,7 +69,7 @@ class ContentWatch:
         self._after_return = content[-1] == 0x0D
         if self._after_return:
             ends -= 1
-        return ends != 2 * content.count(b"\r\n")
+        return ends != 2 * (_even_lines(content, ends // 2) or content.count(b"\r\n"))
 
     def _measure_lines(self, content: bytes) -> None:
         start, length = 0, len(content)
@@ -82,6 +84,19 @@ class ContentWatch:
             room = self._line_max + 2
         last = content.rfind(b"\n", start)
         self._column = length - last - 1 if last >= 0 else length - start + (self._column if start == 0 else 0)
+
+
+def _even_lines(content: bytes, most: int) -> int:
+    """`most`, when just so many CR LF end lines of one width, as in base64; 0 when it is not so.
+
+    Looks at two octets a line, where counting looks at all.
+    """
+    first = content.find(b"\r\n")
+    width = content.find(b"\r\n", first + 2) - first if first >= 0 else 0
+    if width < _EVEN_WIDTH_MIN:
+        return 0
+    returns, feeds = content[first::width], content[first + 1 :: width]
+    return most if returns == b"\r" * most and feeds == b"\n" * most else 0
 
 
 class DottedContent:
@@ -99,13 +114,16 @@ class DottedContent:
             # As if a line had just ended: then the first line needs no rule of its own.
             unread[:0] = b"\r\n"
             self._begun = True
-        end = unread.find(_END)
+        # Most pieces have no line that begins with a dot: neither an end nor anything to un-stuff.
+        dot = unread.find(_DOT)
+        end = unread.find(_END, dot) if dot >= 0 else -1
         ended = end >= 0
         upto = end + 2 if ended else len(unread) - _kept_back(unread)
         with memoryview(unread) as view:
             content = bytes(view[:upto])
         del unread[: end + len(_END) if ended else upto]
-        content = content.replace(b"\r\n.", b"\r\n")
+        if dot >= 0:
+            content = content.replace(_DOT, b"\r\n")
         if self._first and content:
             self._first = False
             content = content[2:]

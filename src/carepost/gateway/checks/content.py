@@ -19,7 +19,7 @@ from carepost.gateway.signals import LURES, Signal, signals_of
 from carepost.message.model import Message
 
 NAME = "content"
-_PAGE_COSTS = 8  # reading a page costs as much as inspecting eight times as many octets of attachments
+_PAGE_COSTS = 3  # reading a page costs as much as inspecting three times as many octets of attachments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
