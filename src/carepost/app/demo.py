@@ -116,8 +116,9 @@ def run_demo(port_base: int, data: Path, *, reset: bool, ready_file: Path | None
     try:
         return service.run()
     finally:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, ChildProcessError):
             os.kill(outside, signal.SIGTERM)
+            os.waitpid(outside, 0)
         if demo.ready_file is not None:
             demo.ready_file.unlink(missing_ok=True)
         sys.stdout.write("\nStopped. The sample world is kept; start again to find it as it was.\n")

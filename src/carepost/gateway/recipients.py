@@ -28,6 +28,7 @@ class Rule(StrEnum):
 
     FIRST_TIME = "first-time"  # an outsider not written to before, and something that matters in it
     NAMESAKE = "namesake"  # somebody else here of the same or nearly the same name is the one they usually write to
+    LIKE_NAMED = "like-named"  # never written to, and found by the same letters as somebody well known
     NAME_ELSEWHERE = "name-elsewhere"  # named as a colleague or contact is, at another address
     ADDRESS_LOOKALIKE = "address-lookalike"  # one or two letters from an address they know
     DOMAIN_LOOKALIKE = "domain-lookalike"  # at a domain that imitates one we know
@@ -168,6 +169,7 @@ def _mistaken(one: RecipientView, view: RecipientsView, known: _Compared, policy
         or _twin(one, known, policy)
         or _other_of_that_name(one, known, policy)
         or _mistyped(one, known, policy)
+        or _like_named(one, view, policy)
         or _added(one, view, policy)
         or _first_time(one, view)
     )
@@ -249,7 +251,8 @@ def _unusual_company(one: RecipientView, view: RecipientsView, policy: Recipient
     for meant in view.known:
         if meant.address.key in present or meant.times < policy.well_known_times or not _typed_alike(one, meant):
             continue
-        if sum(_met(view, meant.address.key, other) for other in others) >= policy.company_times:
+        usual = sum(_met(view, meant.address.key, other) >= policy.company_times for other in others)
+        if 2 * usual > len(others):
             says = f"{_named(one)} has not been written to together with the others before; {_called(meant)} often has."
             return _finding(Rule.UNUSUAL_COMPANY, 2, says, one, instead=str(meant.address))
     return None
@@ -266,6 +269,23 @@ def _typed_alike(one: RecipientView, other: Acquaintance) -> bool:
         for name, address in ((one.name, one.address), (other.name, other.address))
     )
     return not mine.isdisjoint(theirs)
+
+
+def _like_named(one: RecipientView, view: RecipientsView, policy: RecipientsPolicy) -> Finding | None:
+    """The wrong line of the list, again: a stranger who stands below somebody whom they write to all the time."""
+    if not _matters(view) or (one.times or 0) > 0 or one.received > 0 or not (one.inside or one.secure):
+        return None
+    present = {other.address.key for other in view.recipients}
+    alike = [
+        other
+        for other in view.known
+        if other.times >= policy.often_times and other.address.key not in present and _typed_alike(one, other)
+    ]
+    if not alike:
+        return None
+    meant = max(alike, key=lambda other: other.times)
+    says = f"You have not written to {_named(one)} before. Did you mean {_called(meant)}, to whom you often write?"
+    return _finding(Rule.LIKE_NAMED, 2, says, one, instead=str(meant.address))
 
 
 def _added(one: RecipientView, view: RecipientsView, policy: RecipientsPolicy) -> Finding | None:

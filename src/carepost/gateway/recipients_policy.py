@@ -41,8 +41,10 @@ class RecipientsPolicy:
     familiar_times: int = 2
     # Written to so often, somebody is the one that the sender "usually" writes to.
     well_known_times: int = 3
+    # Written to so often, somebody stands at the top of the list that opens while one types.
+    often_times: int = 5
     # Two were written to together so often, they are usual company; in messages to at most so many.
-    company_times: int = 2
+    company_times: int = 3
     company_max: int = 10
     # R151: above so many outsiders in To and Cc the sender chooses Bcc, one message each, or gives a reason.
     outsiders_max: int = 5

@@ -193,6 +193,16 @@ def test_the_wrong_line_of_the_list_is_noticed_by_its_company() -> None:
     assert codes(to[1], known=known, together=together) == []
 
 
+def test_a_stranger_who_stands_below_somebody_well_known_is_noticed() -> None:
+    miller = somebody("sam.miller@stjudes.example", name="Samantha Miller")
+    assert look(miller) == [("like-named", str(miller.address))]
+    assert codes(miller, sensitive=False) == []
+    assert codes(miller, known=(replace(SAM, times=4),)) == []
+    assert codes(replace(miller, times=1)) == []
+    assert codes(replace(miller, received=1)) == []
+    assert codes(miller, somebody(str(SAM.address), times=10)) == []  # both are meant
+
+
 def test_not_for_urgent_is_said_and_asks_nothing() -> None:
     view = RecipientsView(
         sender=ME,
