@@ -23,6 +23,7 @@ COMPRESSED_MAX = 1_000_000  # octets of a report as it comes; one about a busy d
 REPORT_MAX = 10_000_000  # octets when unpacked
 POLICIES_MAX = 100  # RFC 8460 §4.4 sets no bound; one report tells of one domain
 FAILURES_MAX = 1_000
+ADDRESSES_MAX = 5  # of one domain, that are told
 TEXT_MAX = 500  # characters of any text that is kept
 
 _FILE_PART = re.compile(r"[^A-Za-z0-9.-]")
@@ -118,10 +119,10 @@ def report_to(records: Iterable[bytes]) -> list[EmailAddress]:
         key, _, value = part.partition("=")
         if key.strip() != "rua":
             continue
-        for uri in value.split(",")[:10]:
+        for uri in value.split(",")[:ADDRESSES_MAX]:
             scheme, _, address = uri.strip().partition(":")
             try:
-                if scheme.lower() == "mailto":
+                if scheme.lower() == "mailto" and address.isascii():
                     found.append(EmailAddress.parse(address.partition("?")[0]))
             except Malformed:
                 continue
