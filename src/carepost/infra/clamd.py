@@ -53,7 +53,7 @@ class ClamdLimits:
     stream_max_bytes: int = 100_000_000
     at_once: int = 8  # below clamd's MaxThreads (10) and MaxQueue (100)
     # What is no larger is handed over in memory, once clamd has shown that it takes streams of this size.
-    handed_max_bytes: int = 8_000_000
+    handed_max_bytes: int = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Clamd:
         return handing.is_possible
 
     async def _handed(self, data: bytes) -> ScanAnswer | None:
-        """None when clamd cannot read what it is handed: it may be confined."""
+        """None when what it says is no verdict: it may be confined, or be no clamd and know streams only."""
         async with self._slots, self._conversation(self.limits.scan_seconds) as wire:
             memory = _sealed_memory(data)
             try:
@@ -104,7 +104,9 @@ class Clamd:
             finally:
                 os.close(memory)
             answer = await _answer(wire)
-            return None if answer.endswith("ERROR") else _understood(answer)
+        with suppress(ScannerUnavailable):
+            return _understood(answer)
+        return None
 
     async def _streamed(self, data: bytes) -> ScanAnswer:
         async with self._slots, self._conversation(self.limits.scan_seconds) as wire:

@@ -233,15 +233,17 @@ async def test_a_scanner_that_takes_only_small_streams_is_handed_nothing(tmp_pat
     assert played.handed == []
 
 
-async def test_a_scanner_that_cannot_read_what_it_is_handed_gets_a_stream(tmp_path: Path) -> None:
-    with HandedTo(tmp_path, stream_max=5_000, on_file=b"fd[9]: Permission denied. ERROR\0") as played:
+@pytest.mark.parametrize(
+    "answer", [b"fd[9]: Permission denied. ERROR\0", b"UNKNOWN COMMAND\0", b"OK\0", b"\0", b"fd[x]: OK\0"]
+)
+async def test_a_scanner_that_cannot_read_what_it_is_handed_gets_a_stream(tmp_path: Path, answer: bytes) -> None:
+    with HandedTo(tmp_path, stream_max=5_000, on_file=answer) as played:
         clamd = Clamd(played.address, ON_A_SOCKET)
         assert [await clamd.scan(b"one"), await clamd.scan(b"two")] == [ScanAnswer(ScanStatus.CLEAN)] * 2
     assert played.handed == [b"one"]
     assert played.streamed == [1_000, 3, 3]
 
 
-@pytest.mark.parametrize("answer", [b"OK\0", b"fd[9]: OK", b"\0", b"fd[x]: OK\0"])
-async def test_nothing_else_about_what_was_handed_is_an_answer(tmp_path: Path, answer: bytes) -> None:
-    with HandedTo(tmp_path, stream_max=5_000, on_file=answer) as played, pytest.raises(ScannerUnavailable):
+async def test_half_an_answer_about_what_was_handed_is_none(tmp_path: Path) -> None:
+    with HandedTo(tmp_path, stream_max=5_000, on_file=b"fd[9]: OK") as played, pytest.raises(ScannerUnavailable):
         await Clamd(played.address, ON_A_SOCKET).scan(b"one")
