@@ -916,9 +916,9 @@ BEGIN
 END $$;
 
 GRANT SELECT, INSERT, DELETE ON outgoing, outgoing_recipient, outgoing_question TO carepost_app;
-GRANT UPDATE (state, release_at, settled_at, reminded_at, object_id, wrapped) ON outgoing TO carepost_app;
-GRANT UPDATE (route, state, card, card_version, unsure, least, changed_at, delayed_at, noticed_at, opened_at, cleared_at,
-              details, outcome)
+GRANT UPDATE (state, release_at, settled_at, reminded_at, object_id, wrapped, details) ON outgoing TO carepost_app;
+GRANT UPDATE (route, state, least, mailbox_id, mailbox_organisation, changed_at, delayed_at, noticed_at, opened_at,
+              cleared_at, outcome)
    ON outgoing_recipient TO carepost_app;
 GRANT UPDATE (answered_at, answered_by, choice, reason) ON outgoing_question TO carepost_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON outgoing_due TO carepost_app;

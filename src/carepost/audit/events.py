@@ -82,10 +82,22 @@ class EventName(StrEnum):
     TRACE_READ = "mail.trace.read"
     WHY_READ = "mail.why.read"
 
+    OUTGOING_TAKEN = "mail.outgoing.taken"
+    OUTGOING_REFUSED = "mail.outgoing.refused"
+    OUTGOING_ANSWERED = "mail.outgoing.answered"
+    OUTGOING_CANCELLED = "mail.outgoing.cancelled"
+    OUTGOING_RELEASED = "mail.outgoing.released"
+    OUTGOING_NOT_DELIVERED = "mail.outgoing.not_delivered"
+    OUTGOING_RESENT = "mail.outgoing.resent"
+    OUTGOING_LET_GO = "mail.outgoing.let_go"
+    OUTGOING_RECALLED = "mail.outgoing.recalled"
+    COPY_TAKEN_BACK = "mail.outgoing.copy_taken_back"
+
     AUDIT_READ = "audit.record.read"
     CHECKPOINT_SIGNED = "audit.checkpoint.signed"
     KEYS_MINTED = "keys.organisation.minted"
     KEY_ROTATED = "keys.key.rotated"
+    DKIM_ROTATED = "keys.dkim.rotated"
     BACKUP_MADE = "operate.backup.made"
     RESTORE_CHECKED = "operate.restore.checked"
 

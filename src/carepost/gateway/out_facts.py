@@ -21,6 +21,8 @@ from carepost.policy.outbound import OutboundFacts, Reach
 RECIPIENTS = "recipients"
 # R114, and R161: a marking asks for the same care in other words.
 _ASKED = frozenset({SECURE, MARKED})
+# The check was done, and could not tell: as good as failed.
+_NOT_LOOKED = frozenset({"scanner-unavailable"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ SOURCES: Mapping[str, _Source] = {
     "first_time": _from("first-time", RECIPIENTS),
     "looks_like_other": _from("address-lookalike domain-lookalike", RECIPIENTS),
     "named_like_other": _from("name-elsewhere free-mail-twin namesake", RECIPIENTS),
-    "unusual_company": _from("unusual-company", RECIPIENTS),
+    "unusual_company": _from("unusual-company like-named", RECIPIENTS),
     "newly_added": _from("outsider-added", RECIPIENTS),
     "has_left": _from("leaver", RECIPIENTS),
     "patient_unverified": _from("unverified-patient-address", RECIPIENTS),
@@ -84,6 +86,8 @@ class Seen:
         for finding in self.findings:
             if finding.code == CHECK_FAILED:
                 self._failed.add(finding.facts.get("check"))
+            elif finding.code in _NOT_LOOKED:
+                self._failed.add(finding.check)
             elif "recipient" in finding.facts:
                 self._about.setdefault(str(finding.facts["recipient"]).lower(), set()).add(finding.code)
             else:

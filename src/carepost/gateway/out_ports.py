@@ -1,6 +1,6 @@
 """What the outbound walk needs from others, as it would like to have it. app/mail_out.py joins it to what there is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -58,32 +58,54 @@ class NotesSent(Protocol):
 
 
 class LimitsSending(Protocol):
-    """R158: how much one person may send."""
+    """R158: how much one person may send. Both raise NotPossible, with words for the sender."""
 
-    async def refusal(
-        self, organisation: OrganisationId, person: PersonId | None, recipients: int, *, at: datetime
-    ) -> str | None:
-        """Why so many would be too many, in words; None when they are not. Counts nothing."""
-        ...
+    def refuse_too_many(self, recipients: int) -> None: ...
 
-    async def count(
-        self, tx: Transaction, organisation: OrganisationId, person: PersonId | None, recipients: int, *, at: datetime
-    ) -> str | None:
-        """Count them, in the caller's transaction; words when that is too many after all, and then nothing counts."""
-        ...
+    async def count(self, tx: Transaction, organisation: OrganisationId, person: PersonId, recipients: int) -> None: ...
 
 
-class TakesDispatches(Protocol):
-    """The delivery queue."""
+class BreaksStorms(Protocol):
+    """R72: a conversation that everybody answers to everybody is closed for a while. `count` raises NotPossible."""
 
-    async def enqueue(self, tx: Transaction, dispatch: Dispatch) -> None: ...
+    def conversation(self, references: Sequence[str], in_reply_to: str | None) -> bytes | None: ...
+
+    async def count(self, conversation: bytes, people: int) -> None: ...
 
 
-class WithdrawsDispatches(Protocol):
-    async def withdraw(
-        self, tx: Transaction, organisation: OrganisationId, outgoing: OutgoingId, seqs: Sequence[int]
-    ) -> frozenset[int]:
-        """Take back what nobody has tried to deliver yet; which those were."""
+class CountsPrompts(Protocol):
+    """How often each rule asks, and what is answered: false alarms are counted and shown."""
+
+    async def note_sent(self, tx: Transaction, organisation: OrganisationId, person: PersonId) -> None: ...
+
+    async def note_shown(
+        self, tx: Transaction, organisation: OrganisationId, person: PersonId, rules: Iterable[str]
+    ) -> None: ...
+
+    async def note_answered(
+        self, tx: Transaction, organisation: OrganisationId, person: PersonId, rules: Iterable[str], *, changed: bool
+    ) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counting:
+    """Whatever is counted when a message is taken."""
+
+    limits: LimitsSending
+    storms: BreaksStorms
+    prompts: CountsPrompts
+    written: NotesSent
+
+
+class Queue(Protocol):
+    """The delivery queue. Both act in the caller's transaction."""
+
+    async def enqueue(self, tx: Transaction, dispatch: Dispatch) -> object: ...
+
+    async def cancel(
+        self, tx: Transaction, organisation: OrganisationId, outgoing: OutgoingId, seqs: Sequence[int] | None = None
+    ) -> list[int]:
+        """Take back what has not left yet; who is missing from the answer has left, or is leaving now."""
         ...
 
 

@@ -99,20 +99,6 @@ class Change:
     outcome: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Prompts:
-    """R149: how often a card asked lately, and how often its sender sent it all the same."""
-
-    card: str
-    asked: int
-    overridden: int
-    messages: int  # of the organisation, in the same time
-
-    @property
-    def per_hundred(self) -> float:
-        return 100 * self.asked / self.messages if self.messages else 0.0
-
-
 async def insert(tx: Transaction, organisation: OrganisationId, **values: object) -> OutgoingId:
     row = await tx.one(SQL["insert_outgoing"], {"organisation": organisation, **values})
     return OutgoingId(row["id"])
@@ -235,6 +221,12 @@ async def by_trace(tx: Transaction, organisation: OrganisationId, traces: Sequen
     return [_outgoing(row) for row in rows]
 
 
+async def body(tx: Transaction, organisation: OrganisationId, object_id: ObjectId) -> tuple[bytes, bytes] | None:
+    """(sealed, digest), or None when it has gone."""
+    row = await tx.maybe(SQL["body"], {"organisation": organisation, "object": object_id})
+    return (bytes(row["sealed"]), bytes(row["digest"])) if row else None
+
+
 async def settle(
     tx: Transaction, organisation: OrganisationId, outgoing: OutgoingId, *, state: OutState, at: datetime
 ) -> bool:
@@ -243,8 +235,10 @@ async def settle(
     return await tx.run(SQL["settle_outgoing"], values) == 1
 
 
-async def wait(tx: Transaction, organisation: OrganisationId, outgoing: OutgoingId, *, release_at: datetime) -> bool:
-    values = {"organisation": organisation, "outgoing": outgoing, "release_at": release_at}
+async def wait(
+    tx: Transaction, organisation: OrganisationId, outgoing: OutgoingId, *, details: bytes, release_at: datetime
+) -> bool:
+    values = {"organisation": organisation, "outgoing": outgoing, "details": details, "release_at": release_at}
     return await tx.run(SQL["wait_outgoing"], values) == 1
 
 
@@ -332,10 +326,6 @@ async def clear(tx: Transaction, organisation: OrganisationId, outgoing: Outgoin
 async def count_waiting(tx: Transaction, organisation: OrganisationId) -> tuple[int, int, datetime | None]:
     row = await tx.one(SQL["count_waiting"], {"organisation": organisation})
     return row["asked"], row["held"], row["oldest"]
-
-
-async def prompts(tx: Transaction, organisation: OrganisationId, *, since: datetime) -> list[Prompts]:
-    return [Prompts(**row) for row in await tx.all(SQL["prompts"], {"organisation": organisation, "since": since})]
 
 
 async def drop_bodies(tx: Transaction, organisation: OrganisationId, *, before: datetime, long_ago: datetime) -> int:

@@ -305,6 +305,7 @@ class Recall(StrEnum):
     READ = "read"  # inside, and read already
     GONE = "gone"  # inside, and deleted or moved out of reach by them
     TOO_LATE = "too late"  # it has left our systems
+    NEVER = "never"  # they never got it
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,10 @@ SELECT outgoing_id, number, card, card_version, unsure, asked_at, answered_at, a
  WHERE organisation_id = %(organisation)s AND outgoing_id = ANY(%(outgoings)s)
  ORDER BY outgoing_id, number;
 
+-- body --
+-- The message itself, sealed, and what shows that it is whole.
+SELECT sealed, digest FROM object WHERE organisation_id = %(organisation)s AND id = %(object)s;
+
 -- settle_outgoing --
 -- It was released or cancelled: once.
 UPDATE outgoing SET state = %(state)s, settled_at = %(at)s
@@ -154,7 +158,7 @@ UPDATE outgoing SET state = %(state)s, settled_at = %(at)s
 
 -- wait_outgoing --
 -- Everything was answered: it waits for its time now.
-UPDATE outgoing SET state = 'waiting', release_at = %(release_at)s
+UPDATE outgoing SET state = 'waiting', release_at = %(release_at)s, details = %(details)s
  WHERE organisation_id = %(organisation)s AND id = %(outgoing)s AND state = 'asked';
 
 -- remind_outgoing --
@@ -181,7 +185,8 @@ UPDATE outgoing_recipient AS r
 -- reroute_recipient --
 -- One recipient gets it another way now.
 UPDATE outgoing_recipient
-   SET route = %(route)s, state = %(state)s, least = %(least)s, changed_at = %(at)s, delayed_at = NULL, cleared_at = NULL
+   SET route = %(route)s, state = %(state)s, least = %(least)s, mailbox_id = %(mailbox)s,
+       mailbox_organisation = %(mailbox_organisation)s, changed_at = %(at)s, delayed_at = NULL, cleared_at = NULL
  WHERE organisation_id = %(organisation)s AND outgoing_id = %(outgoing)s AND seq = %(seq)s;
 
 -- delay_recipient --
@@ -222,16 +227,6 @@ SELECT id, trace, mailbox_id, person_id, door, state, submitted_at, release_at, 
                 WHERE r.organisation_id = o.organisation_id AND r.outgoing_id = o.id AND r.state = 'held')
  ORDER BY id
  LIMIT %(limit)s;
-
--- prompts --
--- How often each question was asked and how it was answered, among how many messages: is it worth asking (R149)?
-SELECT card, count(*) AS asked, count(*) FILTER (WHERE choice IN ('confirm', 'reason')) AS overridden,
-       (SELECT count(*) FROM outgoing
-         WHERE organisation_id = %(organisation)s AND submitted_at >= %(since)s) AS messages
-  FROM outgoing_question
- WHERE organisation_id = %(organisation)s AND asked_at >= %(since)s
- GROUP BY card
- ORDER BY card;
 
 -- drop_bodies --
 -- Forget the key of messages that everybody has, or that were tried for long enough: nobody can need them from here.
