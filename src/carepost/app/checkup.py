@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address
 
 from carepost.app.areas import Areas, key_files, open_areas
+from carepost.app.delivery_rooms import delivery_rooms, signed_domains
 from carepost.app.relay import scanner
 from carepost.app.resolving import resolver
 from carepost.app.storage import storage
@@ -43,7 +44,11 @@ async def dns_records(settings: Settings, addresses: Sequence[str]) -> list[publ
         own = sorted(await areas.directory.look.own_domains(), key=str)
         report_to = f"postmaster@{own[0] if own else settings.service.hostname}"
         return publish.wanted(
-            settings.service.hostname, own, [ip_address(address) for address in addresses], report_to=report_to
+            settings.service.hostname,
+            own,
+            [ip_address(address) for address in addresses],
+            report_to=report_to,
+            signing=await signed_domains(areas, delivery_rooms(areas)),
         )
 
     async with storage(settings) as dsns, open_areas(settings, dsns) as areas:
@@ -57,7 +62,7 @@ async def _database(settings: Settings) -> list[Found]:
         async with storage(settings) as dsns, open_areas(settings, dsns) as areas:
             found = [Found("database", Standing.WELL, "It answers, its schema fits, and it keeps what it commits.")]
             found.append(await _publication(settings, areas))
-            return [*found, *await _waiting(areas)]
+            return [*found, *await _waiting(areas), *await _queue(areas)]
     except MailError as error:
         return [Found("database", Standing.WRONG, error.public, "See the log in the data folder; then try again.")]
 
@@ -66,7 +71,8 @@ async def _publication(settings: Settings, areas: Areas) -> Found:
     own = sorted(await areas.directory.look.own_domains(), key=str)
     if not own:
         return Found("dns", Standing.MIND, "There is no mail domain of ours yet.", "carepost domain add DOMAIN")
-    records = publish.wanted(settings.service.hostname, own, [], report_to=f"postmaster@{own[0]}")
+    signing = await signed_domains(areas, delivery_rooms(areas))
+    records = publish.wanted(settings.service.hostname, own, [], report_to=f"postmaster@{own[0]}", signing=signing)
     checked = await publish.check(resolver(settings), records)
     wrong = [one for one in checked if one.standing is not publish.Standing.RIGHT]
     if wrong:
@@ -87,6 +93,25 @@ async def _waiting(areas: Areas) -> list[Found]:
             says = f"{organisation.name}: {count} messages wait, the oldest for {hours} hours."
             found.append(Found("quarantine", Standing.MIND, says, "Somebody should look: carepost quarantine list"))
     return found or [Found("quarantine", Standing.WELL, "Nothing waits.")]
+
+
+async def _queue(areas: Areas) -> list[Found]:
+    """C2 and R145: every recipient accounted for, none waiting without somebody knowing."""
+    rooms = delivery_rooms(areas)
+    found = []
+    for organisation in await areas.organisations():
+        count = await rooms.upkeep.reconcile(organisation.id)
+        if count.unaccounted:
+            says = f"{organisation.name}: {count.unaccounted} recipients of the delivery queue were not accounted for."
+            found.append(Found("delivery", Standing.WRONG, says, "Those without a turn have one again. Report this."))
+    standing = await rooms.queue.standing()
+    if standing.too_long:
+        minutes = areas.settings.delivery.alarm_minutes
+        says = f"{standing.too_long} recipients have been queued for over {minutes} minutes."
+        if standing.tls_missing:
+            says += f" {standing.tls_missing} of them because their systems cannot be reached securely."
+        found.append(Found("delivery", Standing.MIND, says, "Look at the log; senders are told of delays."))
+    return found or [Found("delivery", Standing.WELL, f"{standing.waiting} recipients are queued; all accounted for.")]
 
 
 async def _scanner(settings: Settings) -> Found:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from carepost.app.repeats import Repeats
 from carepost.base.errors import MailError, TryLater
 from carepost.gateway.inbound import InboundGateway
 from carepost.gateway.model import Connection, Envelope, Receipt, Refused
@@ -23,8 +24,24 @@ class Gauges:
     def __init__(self, metrics: Metrics) -> None:
         self.exposition: Callable[[], bytes] = metrics.exposition
         self.messages = metrics.counter("messages_received", "Messages that came by port 25 or LMTP.", ["outcome"])
+        self.repeated = metrics.counter(
+            "messages_repeated", "Messages taken again octet for octet, by what the last answer was.", ["outcome"]
+        )
         self.walk = metrics.seconds("inbound_walk", "From the last byte of a message to our answer.")
         self.octets = metrics.counter("octets_received", "Octets of messages that were taken.")
+        self.sent = metrics.counter("messages_sent", "Attempts to deliver, by recipient.", ["outcome"])
+        self.queued = metrics.gauge("delivery_queue", "Recipients in the delivery queue.", ["state"], how="mostrecent")
+        self.oldest = metrics.gauge(
+            "delivery_oldest_seconds", "How long the oldest recipient has been queued.", how="mostrecent"
+        )
+        self.overdue = metrics.gauge(
+            "mail_overdue", "Mail that waits for longer than it may (R145).", ["kind"], how="mostrecent"
+        )
+        self.unaccounted = metrics.gauge(
+            "delivery_unaccounted",
+            "Recipients of which nobody can say what became of them. Must be 0.",
+            how="mostrecent",
+        )
         self.weak = metrics.gauge("durability_findings", "Settings of the database that could lose accepted mail.")
 
 
@@ -69,11 +86,13 @@ class CountedInbound:
     gateway: InboundGateway
     gauges: Gauges
     watch: DurabilityWatch
+    repeats: Repeats
 
     async def receive(self, connection: Connection, envelope: Envelope, raw: bytes) -> Receipt:
         if not self.watch.sound:
             self.gauges.messages.labels(outcome="later").inc()
             raise TryLater("Mail cannot be taken safely just now. Please try again later.", cause="durability")
+        digest = await self.repeats.digest(connection, envelope, raw)
         began = time.perf_counter()
         try:
             receipt = await self.gateway.receive(connection, envelope, raw)
@@ -82,9 +101,14 @@ class CountedInbound:
             raise
         except MailError:
             self.gauges.messages.labels(outcome="later").inc()
+            # Among these are those whose COMMIT may have been kept: nobody knows which.
+            self.repeats.answered(digest, "later")
             raise
         finally:
             self.gauges.walk.observe(time.perf_counter() - began)
         self.gauges.messages.labels(outcome="taken").inc()
         self.gauges.octets.inc(len(raw))
+        if (before := self.repeats.before(digest)) is not None:
+            self.gauges.repeated.labels(outcome=before).inc()
+        self.repeats.answered(digest, "taken")
         return receipt

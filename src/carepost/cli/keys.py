@@ -1,4 +1,4 @@
-"""`carepost keys`: rotate what seals mail. Mail itself is not touched; a rotation stopped anywhere is run again."""
+"""`carepost keys`: rotate what seals and signs mail. Mail itself is not touched; what was stopped is run again."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from carepost.infra.db import Transaction
     from carepost.store.keys import Note
 
-keys = typer.Typer(no_args_is_help=True, help="The keys that seal mail.")
+keys = typer.Typer(no_args_is_help=True, help="The keys that seal and sign mail.")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -64,6 +64,27 @@ def rotate_organisation(
         return done
 
     common.say(f"Done: {common.with_areas(config, work)} mailbox keys rewrapped.")
+
+
+@keys.command("rotate-dkim")
+def rotate_dkim(
+    domain: Annotated[str, typer.Argument(help="A mail domain of ours.")],
+    *,
+    unpublished: Annotated[
+        bool, typer.Option("--unpublished", help="Rotate although the next key is not seen in DNS yet.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Let the key that stands by in DNS sign a domain's mail from now on, and make the one after it."""
+    from carepost.app.delivery_rooms import rotate_signing_keys
+
+    async def work(areas: "Areas") -> list[str]:
+        return await rotate_signing_keys(areas, common.operator(), domain, unpublished=unpublished)
+
+    lines = common.with_areas(config, work)
+    common.say("Rotated. These records have to stand in DNS now:")
+    for line in lines:
+        common.say(line)
 
 
 def _noting(areas: "Areas") -> "Note":

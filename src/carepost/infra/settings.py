@@ -168,6 +168,40 @@ class Gateway(_Section, frozen=True, kw_only=True):
     dns_seconds: Annotated[float, says("How long one look-up may take.", ge=0.5)] = 10
 
 
+class Delivery(_Section, frozen=True, kw_only=True):
+    """Mail to other systems."""
+
+    conversations: Annotated[int, says("Conversations at once in each worker.", ge=1)] = 200
+    conversations_per_destination: Annotated[
+        int, says("Conversations at once with one domain, of all workers together.", ge=1)
+    ] = 20
+    retry_minutes: Annotated[
+        tuple[int, ...],
+        says("How long we wait after the first attempt, the second and so on; each gap after is longer."),
+    ] = (1, 2, 5, 10, 20, 30)
+    retry_most_minutes: Annotated[int, says("The longest we wait between two attempts.", ge=1)] = 66
+    expire_days: Annotated[
+        float, says("How many days we try. RFC 5321 §4.5.4.1 asks for four to five at least.", ge=1)
+    ] = 5
+    delay_notice_minutes: Annotated[
+        tuple[int, ...], says("Ages at which a sender is told that a message is delayed.")
+    ] = (240,)
+    delay_notice_urgent_minutes: Annotated[tuple[int, ...], says("The same for urgent messages (R145).")] = (
+        60,
+        240,
+        1440,
+    )
+    lease_minutes: Annotated[
+        int, says("After so long without a word from a worker others take over its work.", ge=1)
+    ] = 10
+    kept_hours: Annotated[
+        int, says("How long bodies of delivered messages are kept, sealed, as a safety net.", ge=0)
+    ] = 48
+    alarm_minutes: Annotated[int, says("What is queued or held for longer is told to operators (R145).", ge=1)] = 30
+    dkim_bits: Annotated[int, says("Length of new RSA signing keys. RFC 8301 asks for 2048.", ge=1024, le=4096)] = 2048
+    dkim_ed25519: Annotated[bool, says("Sign with Ed25519 too (RFC 8463), for those who check it.")] = True
+
+
 class Identity(_Section, frozen=True, kw_only=True):
     """How people prove who they are."""
 
@@ -219,6 +253,7 @@ class Workers(_Section, frozen=True, kw_only=True):
 
     relay: Annotated[int, says("Processes that face port 25. They hold no key that opens mail.", ge=0)] = 1
     access: Annotated[int, says("Processes for mail programs and pages.", ge=0)] = 1
+    worker: Annotated[int, says("Processes that deliver, retry and release what waits.", ge=0)] = 1
     confine: Annotated[
         bool, says("Close every file to the relay that it does not need (Landlock): it then cannot read the root key.")
     ] = True
@@ -233,6 +268,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     imap: Imap = Imap()
     web: Web = Web()
     gateway: Gateway = Gateway()
+    delivery: Delivery = Delivery()
     identity: Identity = Identity()
     audit: Audit = Audit()
     limits: Limits = Limits()

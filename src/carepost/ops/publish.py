@@ -1,6 +1,6 @@
 """The DNS records that this installation needs: ready to paste, and checked against what the world sees.
 
-Every record says why it is wanted (R106, R108, R109). Records that belong to sending (DKIM keys) come with sending.
+Every record says why it is wanted (R106, R108, R109).
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from carepost.base.address import Domain
 from carepost.mailauth.resolver import NoSuchName, Resolver, ResolverTrouble
 
 IpAddress = IPv4Address | IPv6Address
+_STRING_MAX = 255
 
 
 class Kind(StrEnum):
@@ -32,7 +33,10 @@ class Record:
     @property
     def line(self) -> str:
         """As a zone file has it."""
-        value = f'"{self.value}"' if self.kind is Kind.TXT else self.value
+        value = self.value
+        if self.kind is Kind.TXT:
+            # RFC 1035 §3.3.14: strings of at most 255 octets, which readers join.
+            value = " ".join(f'"{value[at : at + _STRING_MAX]}"' for at in range(0, len(value), _STRING_MAX))
         return f"{self.name.rstrip('.')}. IN {self.kind} {value}"
 
 
@@ -65,8 +69,20 @@ class Checked:
                 return f"{name} could not be looked up. Try again; if it stays so, check your resolver."
 
 
-def wanted(hostname: str, domains: Sequence[Domain], addresses: Sequence[IpAddress], *, report_to: str) -> list[Record]:
-    """Every record this installation needs, host first."""
+def signing_record(name: str, value: str) -> Record:
+    """The public half of a key that mail is signed with."""
+    return Record(name, Kind.TXT, value, "Others can check that mail of the domain is ours, and unchanged (R109).")
+
+
+def wanted(
+    hostname: str,
+    domains: Sequence[Domain],
+    addresses: Sequence[IpAddress],
+    *,
+    report_to: str,
+    signing: Sequence[tuple[str, str]] = (),
+) -> list[Record]:
+    """Every record this installation needs, host first. `signing`: names and values of the keys we sign with."""
     records = [
         Record(hostname, Kind.A if address.version == 4 else Kind.AAAA, str(address), "Where the mail host is.")
         for address in addresses
@@ -92,7 +108,7 @@ def wanted(hostname: str, domains: Sequence[Domain], addresses: Sequence[IpAddre
                 "Others tell us when TLS to us fails (R108).",
             ),
         ]
-    return records
+    return records + [signing_record(name, value) for name, value in signing]
 
 
 async def check(resolver: Resolver, records: Sequence[Record]) -> list[Checked]:
