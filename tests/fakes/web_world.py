@@ -7,11 +7,13 @@ from datetime import timedelta
 from tests.fakes.asgi_browser import AsgiBrowser
 from tests.fakes.gateway import DECK
 from tests.fakes.gateway_world import OPERATOR, GatewayWorld
+from tests.fakes.outbound_desk import OutboundDesk
 
 from carepost.audit.model import Actor
 from carepost.base.address import EmailAddress
 from carepost.base.ids import OrganisationId
 from carepost.directory.model import MailboxRecord, Role
+from carepost.directory.register_keeping import RegisterKeeping
 from carepost.governance.acceptable_use import AcceptableUse, first_text
 from carepost.identity.accounts import Accounts
 from carepost.identity.app_passwords import AppPasswords
@@ -31,6 +33,7 @@ from carepost.store.search import MailSearch
 from carepost.web.mail.rooms import MailRooms
 from carepost.web.model import WebPolicy
 from carepost.web.site import SiteIdentity, SiteRooms, Sites, build
+from carepost.web.writing.rooms import WritingRooms
 
 PASSWORD = "copper-lantern-walks"
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
@@ -72,6 +75,7 @@ class WebWorld(GatewayWorld):
         )
         self.filing = Filing(db=db, keys=self.keys, audit=audit, clock=clock)
         self.search = MailSearch(db=db, keys=self.keys, clock=clock)
+        self.desk = OutboundDesk(clock)
         self.sites = self.build_sites()
 
     def build_sites(self, **policy: object) -> Sites:
@@ -99,6 +103,8 @@ class WebWorld(GatewayWorld):
             clock=self.clock,
             secret=b"s" * 32,
             is_ready=self._ready,
+            writing=WritingRooms(mail=mail, outbound=self.desk, look=self.desk, suggestions=self.desk),
+            register=RegisterKeeping(db=self.db, directory=self.directory, audit=self.audit, clock=self.clock),
         )
         given = {
             "web_origin": self.pages_origin,

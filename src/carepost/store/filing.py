@@ -137,6 +137,17 @@ class Filing:
             await self.audit.record(tx, actor, event)
         return went
 
+    async def replace_draft(self, mailbox: MailboxLike, folder: FolderId, uid: int) -> bool:
+        """Take away an earlier version of a draft; False when it had gone already.
+
+        Not recorded in the audit log: somebody who writes a letter deletes nothing.
+        """
+        async with self.db.transaction(mailbox.organisation) as tx:
+            counters = await _lock(tx, mailbox, folder)
+            gone = await self._remove(tx, mailbox, folder, counters, [uid])
+            await repo.shred(tx, mailbox.id, [object_id for _, object_id in gone])
+        return bool(gone)
+
     async def copy(
         self,
         mailbox: MailboxLike,

@@ -5,12 +5,15 @@ Promises
     `errors` keeps the order of the form, for the summary at the top of the page.
 """
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from carepost.message.showing import clean
+from carepost.web.uploads import Upload
 
 VALUE_MAX = 1_000
+WORDS_MAX = 2_000_000
 
 
 @dataclass(slots=True)
@@ -20,6 +23,7 @@ class Form:
     values: Mapping[str, str] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     many: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    files: Sequence[Upload] = ()
 
     def text(self, name: str) -> str:
         """The value, as one clean line; empty when it was not given."""
@@ -28,6 +32,11 @@ class Form:
     def secret(self, name: str) -> str:
         """The value as it came: every character of a password counts."""
         return self.values.get(name, "")[:VALUE_MAX]
+
+    def words(self, name: str, most: int = WORDS_MAX) -> str:
+        """The value with its lines, as somebody wrote it: ends of lines made alike, other controls left out."""
+        text = self.values.get(name, "")[:most].replace("\r\n", "\n").replace("\r", "\n")
+        return "".join(c for c in text if c in "\n\t" or not unicodedata.category(c).startswith("C"))
 
     def number(self, name: str) -> int | None:
         value = self.values.get(name, "")

@@ -30,7 +30,9 @@ class Frame:
     service_desk: str = ""
     said: str = ""
     undo: str = ""
+    undo_send: int = 0  # the message that can still be taken back
     keyboard: bool = False
+    writes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,7 @@ class SaidNote(msgspec.Struct, frozen=True, array_like=True):
     folder: int = 0  # where the messages lie now
     back_to: int = 0  # where they came from; 0: there is nothing to take back
     uids: tuple[int, ...] = ()
+    outgoing: int = 0  # a message that waits to leave, and can be undone
 
 
 class _Envelope(msgspec.Struct, frozen=True, array_like=True):

@@ -27,6 +27,7 @@ from carepost.web.forms import Form
 from carepost.web.model import Visitor, WebPolicy
 from carepost.web.render import Frame, Templates
 from carepost.web.sealing import Notes, SaidNote
+from carepost.web.uploads import Uploads
 from carepost.web.words import initials_of
 
 log = get_logger("web")
@@ -66,6 +67,7 @@ class Door:
     verb: Verb | None  # None: anyone
     on: On
     needs: Needs = Needs.ALL
+    takes_files: bool = False  # its form may bring files
 
 
 WhoIs = Callable[[str, str | None], Awaitable[Visitor | None]]
@@ -141,6 +143,8 @@ class House:
     notes: Notes
     templates: Templates
     who_is: WhoIs
+    uploads: Uploads = field(default_factory=Uploads)
+    writes: bool = False  # whether there are pages to write mail on
 
     @property
     def undo_lasts(self) -> timedelta:
@@ -174,6 +178,8 @@ class House:
             service_desk=self.policy.service_desk,
             said=said.says if said else "",
             undo=undo,
+            writes=self.writes,
+            undo_send=said.outgoing if said is not None else 0,
             keyboard=visit.request.cookies.get(KEYBOARD_COOKIE) != "off",
         )
 
@@ -238,7 +244,7 @@ class House:
                 return visit.go("/settings/password")
             authorize(visit.visitor.rights, door.verb, self._thing(door, visit))
         if door.method == "POST":
-            await self._take_form(visit)
+            await self._take_form(visit, door)
         return await door.enter(visit)
 
     def _sign_in_first(self, visit: Visit) -> Response:
@@ -257,13 +263,19 @@ class House:
             return OnPerson(me.person, me.organisation)
         return OnOrganisation(me.organisation)
 
-    async def _take_form(self, visit: Visit) -> None:
+    async def _take_form(self, visit: Visit, door: Door) -> None:
         request = visit.request
         origin = request.headers.get("origin")
         if origin is not None and origin != self.policy.web_origin:
             raise NotOurForm(origin_given=True)
         if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
             raise NotOurForm(fetch_site=True)
+        if door.takes_files and request.headers.get("content-type", "").startswith("multipart/form-data"):
+            many, files = await self.uploads.read(request)
+            visit.form = Form(values={name: each[-1] for name, each in many.items()}, many=many, files=files)
+            if not self.notes.is_ours(visit.form.secret("csrf"), visit.cookie):
+                raise NotOurForm
+            return
         # Without a length, in chunks, a form could go on for ever: browsers always say how long it is.
         length = request.headers.get("content-length", "")
         is_sized = length.isdigit() and len(length) < 10 and "transfer-encoding" not in request.headers

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from carepost.base.clock import Clock
 from carepost.base.errors import Broken
+from carepost.directory.register_keeping import RegisterKeeping
 from carepost.directory.service import Directory
 from carepost.governance.acceptable_use import AcceptableUse
 from carepost.identity.accounts import Accounts
@@ -25,6 +26,7 @@ from carepost.identity.service import SignIn
 from carepost.identity.sessions import Sessions
 from carepost.infra.log import get_logger
 from carepost.web.account.routes import OwnAccount
+from carepost.web.admin.register import RegisterPages
 from carepost.web.content.site import ContentSite
 from carepost.web.headers import STATIC_HEADERS, site_headers
 from carepost.web.mail.rooms import MailRooms
@@ -36,6 +38,8 @@ from carepost.web.sealing import Notes
 from carepost.web.shell import Door, House, Visit
 from carepost.web.sign_in.routes import Entrance
 from carepost.web.status.routes import PublicPages
+from carepost.web.writing.rooms import WritingRooms
+from carepost.web.writing.routes import doors as writing_doors
 
 log = get_logger("web")
 
@@ -64,6 +68,8 @@ class SiteRooms:
     clock: Clock
     secret: bytes
     is_ready: Callable[[], Awaitable[bool]]
+    writing: WritingRooms | None = None  # None where mail is only read
+    register: RegisterKeeping | None = None  # None where nobody keeps it in a browser
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +90,21 @@ def build(policy: WebPolicy, rooms: SiteRooms) -> Sites:
         acceptable_use=identity.acceptable_use,
         clock=rooms.clock,
     )
-    house = House(policy=policy, notes=notes, templates=templates(static.__getitem__), who_is=people.who_is)
+    house = House(
+        policy=policy,
+        notes=notes,
+        templates=templates(static.__getitem__),
+        who_is=people.who_is,
+        writes=rooms.writing is not None,
+    )
     doors = (
         *Entrance(sign_in=identity.sign_in, sessions=identity.sessions, acceptable_use=identity.acceptable_use).doors(),
         *OwnAccount(
             sessions=identity.sessions, app_passwords=identity.app_passwords, accounts=identity.accounts
         ).doors(),
         *mail_doors(rooms.mail),
+        *(writing_doors(rooms.writing) if rooms.writing is not None else ()),
+        *(RegisterPages(keeping=rooms.register, clock=rooms.clock).doors() if rooms.register is not None else ()),
         *PublicPages(rooms.is_ready, rooms.directory).doors(),
     )
     content = ContentSite(

@@ -16,7 +16,7 @@ async def browser(world: WebWorld, ada: WebPerson) -> AsgiBrowser:
 
 
 def filled(path: str) -> str:
-    for name in ("mailbox", "folder", "held"):
+    for name in ("mailbox", "folder", "held", "outgoing"):
         path = path.replace(f"{{{name}:int}}", "1")
     return path
 

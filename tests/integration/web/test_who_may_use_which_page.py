@@ -11,10 +11,12 @@ import pytest
 from tests.fakes.asgi_browser import AsgiBrowser
 from tests.fakes.gateway import connection
 from tests.fakes.gateway_world import OPERATOR
+from tests.fakes.outbound_desk import outgoing_row
 from tests.fakes.web_world import WebPerson, WebWorld, build_web_world
 
 from carepost.directory.access import Verb
 from carepost.directory.model import MailboxRecord, OrganisationKind, Role
+from carepost.gateway.outgoing import OutState
 from carepost.infra.db import Database
 from carepost.web.shell import On
 
@@ -34,6 +36,8 @@ OWN = dict.fromkeys(WHO, "ok") | SIGN_IN
 # Of the shared mailbox: its members and owners; for all others it does not exist, whatever their role (R41).
 SHARED = dict.fromkeys(WHO, "not there") | {"member": "ok", "owner": "ok"} | SIGN_IN
 REVIEW = dict.fromkeys(WHO, "forbidden") | {"administrator": "ok"} | SIGN_IN
+# The whole service's: for global administrators, of whom none is here.
+SERVICE = dict.fromkeys(WHO, "forbidden") | SIGN_IN
 
 ROWS: dict[str, dict[str, str]] = {
     "sign-in": ANYONE,
@@ -73,9 +77,20 @@ ROWS: dict[str, dict[str, str]] = {
     "mail.folders": SHARED,
     "mail.folders.make": SHARED,
     "mail.folders.change": SHARED,
+    "write": SHARED,
+    "write.act": SHARED,
+    "write.suggest": SHARED,
+    "write.forget": SHARED,
+    "outgoing.all": SHARED,
+    # The walk asks for the mailbox that sent it; here its stand-in does.
+    "outgoing.one": SHARED,
+    "outgoing.settle": SHARED,
     "quarantine": REVIEW,
     "quarantine.one": REVIEW,
     "quarantine.settle": REVIEW,
+    "admin.register": SERVICE,
+    "admin.register.preview": SERVICE,
+    "admin.register.apply": SERVICE,
 }
 
 
@@ -94,6 +109,7 @@ class Scene:
             .replace("{folder:int}", str(self.folder))
             .replace("{uid:int}", str(self.uid))
             .replace("{held:int}", str(self.held))
+            .replace("{outgoing:int}", "1")
             .replace("{part}", "2")
         )
 
@@ -119,6 +135,8 @@ async def build_scene(world: WebWorld) -> Scene:
     await world.receive(HELD, box, from_=connection(client="192.0.2.66"))
     held = (await world.quarantine.page(people["administrator"].actor, here)).held[0].id
     scene = Scene(world, box, await world.inbox(box), uid, held)
+    world.desk.seen_by = {people[who].actor.person for who in ("member", "owner")}
+    world.desk.rows.append(outgoing_row(world.clock.now(), box.id, state=OutState.RELEASED))
     for who, person in people.items():
         scene.tokens[who] = await world.session_of(person)
     return scene

@@ -66,6 +66,8 @@ class LetterView:
     act: str
     move_href: str
     why_href: str
+    write_at: str
+    place: str  # folder and uid, as the pages of writing name a message
     subject: str
     sender: str
     address: str

@@ -80,7 +80,7 @@ async def folder_list(
         unread=folder.unseen,
         lines=pages.lines(
             page.lines,
-            href=lambda uid: pages.with_query(f"{at}/{uid}", show=show, after=after),
+            href=partial(_line_href, visit, folder, show=show, after=after),
             now=rooms.clock.now(),
             zone=visit.house.policy.zone,
             opened=opened_uid,
@@ -95,6 +95,13 @@ async def folder_list(
         in_bin=folder.special_use is SpecialUse.TRASH,
         in_junk=folder.special_use is SpecialUse.JUNK,
     )
+
+
+def _line_href(visit: Visit, folder: FolderView, uid: int, *, show: str, after: str) -> str:
+    """A draft is gone on with; everything else is read."""
+    if folder.special_use is SpecialUse.DRAFTS and visit.house.writes:
+        return f"/write/{folder.mailbox}?draft={uid}"
+    return pages.with_query(f"{pages.folder_href(folder.mailbox, folder.id)}/{uid}", show=show, after=after)
 
 
 def _title(opened: Opened, folder: FolderView) -> str:

@@ -152,6 +152,8 @@ async def _letter(visit: Visit, found: _Found) -> LetterView:
         act=f"{list_at}/do",
         move_href=f"{found.at}/move",
         why_href=f"{found.at}/why",
+        write_at=f"/write/{folder.mailbox}",
+        place=f"{folder.id}-{row.uid}",
         subject=summary.subject or "No subject",
         sender=sender,
         address=summary.sender_address,

@@ -65,7 +65,7 @@ function mark(href) {
 if (lines && reading) {
   lines.addEventListener("click", (event) => {
     const link = event.target.closest("a.line-words");
-    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || !isWide()) return;
+    if (!link || link.pathname.startsWith("/write/") || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey || !isWide()) return;
     event.preventDefault();
     open(link.href);
   });
@@ -102,8 +102,9 @@ function step(by) {
 }
 
 function press(key) {
-  const button = document.querySelector(`#letter-actions [data-key="${CSS.escape(key)}"]`);
+  const button = document.querySelector(`[data-key="${CSS.escape(key)}"]`);
   if (!button) return false;
+  if (button instanceof HTMLAnchorElement) { button.click(); return true; }
   button.form.requestSubmit(button);
   return true;
 }
@@ -112,6 +113,10 @@ const KEYS = {
   j: () => step(1),
   k: () => step(-1),
   x: () => current()?.querySelector("input[type=checkbox]")?.click(),
+  c: () => press("c"),
+  r: () => press("r"),
+  a: () => press("a"),
+  f: () => press("f"),
   u: () => press("u"),
   s: () => press("s"),
   e: () => press("e"),

@@ -1,0 +1,165 @@
+"""The pages of writing: a new message, an answer, a forward, a draft.
+
+Promises
+    Everything works as a plain form; the script only saves by itself, suggests recipients and lays out text.
+    What was typed is saved as a draft before anything else is done with it: no press of a button loses a word.
+"""
+
+from starlette.responses import JSONResponse, Response
+
+from carepost.base.address import EmailAddress
+from carepost.base.errors import MailError, Malformed, NotPossible, TryLater
+from carepost.directory.model import MailboxAccess
+from carepost.gateway.outgoing import Submitted
+from carepost.message.addresses import Address
+from carepost.web.cleaning import read
+from carepost.web.mail import pages as mail_pages
+from carepost.web.mail.rooms import open_mailbox
+from carepost.web.sealing import SaidNote
+from carepost.web.shell import NoSuchPage, Visit
+from carepost.web.words import long_time
+from carepost.web.writing.draft import Writing, forward_of, reply_to
+from carepost.web.writing.drafts import Drafts, Saved
+from carepost.web.writing.pages import CheckView
+from carepost.web.writing.rooms import WritingRooms, only
+from carepost.web.writing.sending import Sending
+from carepost.web.writing.typed import as_typed, look_for_errors, message_id_of, sender_of, written
+
+# The script asks for a word about the draft instead of a page.
+PART_HEADER = "x-carepost-part"
+_GONE = "The message is no longer in this folder. It was moved or deleted."
+
+
+async def begin(rooms: WritingRooms, visit: Visit) -> Response:
+    """A new message, an answer (?reply=FOLDER-UID, ?all=FOLDER-UID), ?forward=, or ?draft=UID to go on with."""
+    access = visit.mailbox()
+    for name in ("reply", "all", "forward"):
+        if visit.query(name):
+            return await _page(rooms, visit, access, await _about(rooms, visit, access, name))
+    if not visit.query("draft"):
+        return await _page(rooms, visit, access, Writing(to=visit.query("to")))
+    uid = _whole(visit.query("draft"))
+    writing = await (await Drafts.of(rooms.mail, access)).open(uid)
+    if writing is None:
+        raise NotPossible("This draft is no longer there: it was sent, deleted, or changed in another window.")
+    return await _page(rooms, visit, access, writing, uid=uid)
+
+
+async def act(rooms: WritingRooms, visit: Visit) -> Response:
+    """Do what the pressed button says, with what was typed saved first."""
+    access, form, deed = visit.mailbox(), visit.form, visit.form.text("do")
+    drafts, uid = await Drafts.of(rooms.mail, access), form.number("draft")
+    if deed == "discard":
+        if uid is not None:
+            await drafts.discard(uid)
+        return visit.go(drafts.home, SaidNote("The draft was deleted."))
+    try:
+        writing = await written(form, await drafts.open(uid) if uid is not None else None, rooms.policy)
+        saved = await drafts.save(
+            writing, uid=uid, sender=sender_of(visit.me, access), message_id=message_id_of(writing, access)
+        )
+    except Malformed as error:
+        form.wrong("text", error.public)  # what cannot be a message cannot be a draft: the page keeps it
+        return await _page(rooms, visit, access, as_typed(form), uid=uid)
+    if deed == "send":
+        return await _send(rooms, visit, Sending(rooms, visit, drafts, writing, saved.uid), saved)
+    if visit.request.headers.get(PART_HEADER) == "saved":
+        return JSONResponse(_saved_words(visit, saved))
+    if deed == "close":
+        return visit.go(drafts.home, SaidNote("Saved as a draft."))
+    return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved)
+
+
+async def _send(rooms: WritingRooms, visit: Visit, sending: Sending, saved: Saved) -> Response:
+    access, writing = sending.drafts.access, sending.writing
+    now, zone = rooms.mail.clock.now(), visit.house.policy.zone
+    if not look_for_errors(visit.form, writing, rooms.policy, now=now, zone=zone):
+        return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved)
+    try:
+        result = await sending.send()
+    except TryLater as error:
+        visit.form.wrong("text", f"{error.public} The message is safe among your drafts.")
+        return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved)
+    except MailError as error:
+        visit.form.wrong("to", error.public)
+        return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved)
+    if isinstance(result, Submitted):
+        return visit.go(sending.drafts.home, sending.leaves(result))
+    for number, refusal in enumerate(result.refusals):
+        visit.form.wrong("to" if number == 0 else f"refusal-{number}", refusal)
+    return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved, check=result)
+
+
+async def suggest(rooms: WritingRooms, visit: Visit) -> Response:
+    """Whom the person may mean, for the script. Nobody is chosen for them (R147)."""
+    mailbox, typed = visit.mailbox().mailbox, visit.query("q")[:100]
+    return JSONResponse(only(await rooms.suggestions.suggest(visit.me.actor, mailbox, typed, rooms.policy.suggestions)))
+
+
+async def forget(rooms: WritingRooms, visit: Visit) -> Response:
+    """A suggestion that is not wanted any more (R150)."""
+    address = EmailAddress.parse(visit.form.text("address"))
+    await rooms.suggestions.forget(visit.me.actor, visit.mailbox().mailbox, address)
+    return visit.go(f"/write/{visit.mailbox().mailbox.id}", SaidNote("It will not be suggested again."))
+
+
+async def _about(rooms: WritingRooms, visit: Visit, access: MailboxAccess, name: str) -> Writing:
+    """What an answer or a forward begins with."""
+    folder_text, _, uid_text = visit.query(name).partition("-")
+    uid = _whole(uid_text)
+    folder = (await open_mailbox(rooms.mail, access)).folder(_whole(folder_text))
+    rows = await rooms.mail.messages.rows(access.mailbox, folder.id, [uid])
+    raw = await rooms.mail.messages.body(access.mailbox, folder.id, uid)
+    if raw is None or not rows:
+        raise NotPossible(_GONE)
+    original = await read(raw)
+    sender = next(iter(original.authors()), Address("", ""))
+    when = long_time((original.date or rows[0].internal_date).astimezone(visit.house.policy.zone))
+    if name == "forward":
+        return forward_of(original, when=when, sender=sender)
+    ours = str(access.mailbox.address)
+    return reply_to(original, ours=ours, folder=folder.id, uid=uid, everybody=name == "all", when=when, sender=sender)
+
+
+def _whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise NoSuchPage
+    return int(text)
+
+
+async def _page(
+    rooms: WritingRooms,
+    visit: Visit,
+    access: MailboxAccess,
+    writing: Writing,
+    *,
+    uid: int | None = None,
+    saved: Saved | None = None,
+    check: CheckView | None = None,
+) -> Response:
+    mailbox = access.mailbox
+    sizes = [mail_pages.size_words(len(file.content)) for file in writing.files]
+    given = {
+        "title": writing.subject or "New message",
+        "writing": writing,
+        "form": visit.form,
+        "act": f"/write/{mailbox.id}",
+        "back": f"/mail/{mailbox.id}",
+        "sender": f"{sender_of(visit.me, access).name} <{mailbox.address}>",
+        "boxes": [one.mailbox for one in visit.me.mailboxes.values() if one.mailbox.id != mailbox.id],
+        "uid": uid,
+        "files": [(n, file.filename, size) for n, (file, size) in enumerate(zip(writing.files, sizes, strict=True))],
+        "attach_max": mail_pages.size_words(rooms.policy.attachments_octets_max),
+        "saved": _saved_words(visit, saved) if saved is not None else None,
+        "check": check,
+        "suggest_at": f"/write/{mailbox.id}/suggest",
+    }
+    again = check is not None or not visit.form.is_right
+    return (visit.page_again if again else visit.page)("writing/compose.html", **given)
+
+
+def _saved_words(visit: Visit, saved: Saved) -> dict[str, object]:
+    says = f"Saved {saved.at.astimezone(visit.house.policy.zone):%H:%M}"
+    if saved.elsewhere:
+        says += ". This draft was changed or sent in another window: yours is kept as a draft of its own."
+    return {"uid": saved.uid, "says": says}

@@ -1,0 +1,52 @@
+"""The doors of writing and of mail that goes out: address, method, permission, page. Nothing is done here."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.responses import Response
+
+from carepost.directory.access import Verb
+from carepost.web.shell import Door, Enter, On, Visit
+from carepost.web.writing import compose, outgoing
+from carepost.web.writing.rooms import WritingRooms
+
+Page = Callable[[WritingRooms, Visit], Awaitable[Response]]
+
+_WRITE = "/write/{mailbox:int}"
+_OUTGOING = "/outgoing/{outgoing:int}"
+
+
+def doors(rooms: WritingRooms) -> list[Door]:
+    """Every door, with the page behind it given its rooms."""
+    return [
+        Door(
+            path=path,
+            method=method,
+            name=name,
+            enter=_given(rooms, page),
+            verb=verb,
+            on=on,
+            takes_files=name == "write.act",
+        )
+        for path, method, name, verb, on, page in _table()
+    ]
+
+
+def _table() -> list[tuple[str, str, str, Verb, On, Page]]:
+    send, may, box, own = Verb.MAILBOX_SEND, Verb.OWN_ACCOUNT, On.MAILBOX, On.SELF
+    return [
+        (_WRITE, "GET", "write", send, box, compose.begin),
+        (_WRITE, "POST", "write.act", send, box, compose.act),
+        (f"{_WRITE}/suggest", "GET", "write.suggest", send, box, compose.suggest),
+        (f"{_WRITE}/forget", "POST", "write.forget", send, box, compose.forget),
+        ("/sent/{mailbox:int}", "GET", "outgoing.all", send, box, outgoing.show_all),
+        # The walk asks for the mailbox that sent it: the number in the path does not name it.
+        (_OUTGOING, "GET", "outgoing.one", may, own, outgoing.show_one),
+        (_OUTGOING, "POST", "outgoing.settle", may, own, outgoing.settle),
+    ]
+
+
+def _given(rooms: WritingRooms, page: Page) -> Enter:
+    async def enter(visit: Visit) -> Response:
+        return await page(rooms, visit)
+
+    return enter
