@@ -22,6 +22,8 @@ NO_ORGANISATION = {
     "public.sts_policy": "what other domains publish about their mail hosts; domains sealed, no organisation's data",
     "public.tls_result": "counts of the service's own connections, for reports; domains and hosts sealed",
     "public.tls_report_done": "which day of which domain (a keyed hash) has been reported",
+    "public.portal_link": "random numbers, asked before it is known whose message a link is about",
+    "public.portal_budget": "keyed hashes of networks and addresses with counts, over all organisations",
     "public.audit_checkpoint": "signed notes over all chains: hashes and counts, no events",
 }
 # Unique keys of tenant tables that do not lead with the organisation or the mailbox, each with the reason why

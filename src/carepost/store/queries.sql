@@ -303,7 +303,8 @@ DELETE FROM object AS o
    AND NOT EXISTS (SELECT 1 FROM keystore.object_key AS k WHERE k.object_id = o.id)
    AND NOT EXISTS (SELECT 1 FROM held_message AS h WHERE h.organisation_id = o.organisation_id AND h.object_id = o.id)
    AND NOT EXISTS (SELECT 1 FROM delivery AS d WHERE d.organisation_id = o.organisation_id AND d.object_id = o.id)
-   AND NOT EXISTS (SELECT 1 FROM outgoing AS w WHERE w.organisation_id = o.organisation_id AND w.object_id = o.id);
+   AND NOT EXISTS (SELECT 1 FROM outgoing AS w WHERE w.organisation_id = o.organisation_id AND w.object_id = o.id)
+   AND NOT EXISTS (SELECT 1 FROM secure_message AS p WHERE p.organisation_id = o.organisation_id AND p.object_id = o.id);
 
 -- objects_of --
 -- What some messages of a folder are.
