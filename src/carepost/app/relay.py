@@ -10,6 +10,7 @@ from ipaddress import ip_network
 from carepost.app.areas import database_limits, key_files
 from carepost.app.confinement import confine_relay
 from carepost.app.observing import CountedInbound, Observing
+from carepost.app.repeats import Repeats
 from carepost.app.resolving import resolver
 from carepost.app.storage import Dsns
 from carepost.audit.record import AuditTrail
@@ -70,7 +71,8 @@ async def run_relay(settings: Settings, dsns: Dsns, sockets: RelaySockets, obser
         await insist_on_durability(db)
         directory = Directory(db=db, clock=clock, policy=LookupPolicy(routing=_routing(settings)))
         watch = observing.watch(db)
-        gateway = CountedInbound(inbound_gateway(settings, db, directory, clock), observing.gauges, watch)
+        walk = inbound_gateway(settings, db, directory, clock)
+        gateway = CountedInbound(walk, observing.gauges, watch, Repeats(clock))
         tls = server_tls(settings)
         spools = _spools(settings)
         servers = [
