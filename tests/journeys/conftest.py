@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 from tests.conftest import PostgresForTests
 from tests.fakes.web_world import WebWorld
 from tests.journeys.steps import House, Opens
@@ -122,7 +122,9 @@ def opens(chromium: Browser, house: House) -> Iterator[Opens]:
             base_url=house.pages,
             **more,
         )
-        context.set_default_timeout(15_000)
+        # A busy machine is no fault of the page.
+        context.set_default_timeout(60_000)
+        expect.set_options(timeout=60_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: said.append(f"script error: {error}"))
