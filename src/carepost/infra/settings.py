@@ -202,6 +202,47 @@ class Delivery(_Section, frozen=True, kw_only=True):
     dkim_ed25519: Annotated[bool, says("Sign with Ed25519 too (RFC 8463), for those who check it.")] = True
 
 
+class Transport(_Section, frozen=True, kw_only=True):
+    """How mail crosses to other systems, and how that is protected."""
+
+    authorities_file: Annotated[
+        str, says("Certificate authorities that other mail systems are checked by, PEM. Empty: this machine's.")
+    ] = ""
+    routes: Annotated[
+        Strings, says('Where mail for a domain goes instead of its MX hosts: "domain=host:port"; "*=host:port": all.')
+    ] = ()
+    source_ipv4: Annotated[str, says("The IPv4 address that mail leaves from. Empty: the machine's choice.")] = ""
+    source_ipv6: Annotated[str, says("The same for IPv6.")] = ""
+    ipv6: Annotated[bool, says("Use IPv6. Off where this machine cannot reach the world by it.")] = True
+    own_addresses: Annotated[
+        Strings, says("Public addresses of this installation: mail that leads there leads back to us.")
+    ] = ()
+    attempt_seconds: Annotated[
+        float, says("The longest one attempt with one domain may take. RFC 5321 §4.5.3.2.", ge=60, le=1500)
+    ] = 1500
+    chunking: Annotated[
+        bool, says("Send by BDAT where it is offered (RFC 3030): nothing in it can pass for an end.")
+    ] = True
+    policy_seconds: Annotated[
+        float, says("How long the fetching of another domain's MTA-STS policy may take (RFC 8461 §3.3).", ge=1, le=60)
+    ] = 60
+    no_tls_demanded: Annotated[
+        Strings,
+        says("Secure domains for which verified TLS is not demanded, one by one (R107). Sensitive mail: never."),
+    ] = ()
+    tls_reports: Annotated[bool, says("Tell other domains daily how TLS with them went, if they ask (RFC 8460).")] = (
+        True
+    )
+    mta_sts: Annotated[
+        Literal["none", "testing", "enforce"],
+        says("Our own MTA-STS policy (R108). Begin with testing; enforce once reports show no failures."),
+    ] = "testing"
+    mta_sts_days: Annotated[int, says("How long others remember our policy.", ge=1, le=365)] = 7
+    connect_to: Annotated[
+        str, says("host:port that every connection goes to instead. For demonstrations and tests only.")
+    ] = ""
+
+
 class Identity(_Section, frozen=True, kw_only=True):
     """How people prove who they are."""
 
@@ -269,6 +310,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     web: Web = Web()
     gateway: Gateway = Gateway()
     delivery: Delivery = Delivery()
+    transport: Transport = Transport()
     identity: Identity = Identity()
     audit: Audit = Audit()
     limits: Limits = Limits()
