@@ -20,7 +20,7 @@ import typer
 from carepost.audit import events_correspondents, events_mail  # noqa: F401 - their events are found below
 from carepost.audit.events import Event
 from carepost.cli.commands import tree
-from carepost.gateway.deck import shipped_inbound
+from carepost.gateway.deck import shipped_care, shipped_inbound, shipped_outbound
 from carepost.infra.settings import describe
 from carepost.policy.english import sentence
 
@@ -44,21 +44,46 @@ From the environment: `CAREPOST__SECTION__KEY`, with TOML values.
 """
 
 
+DECKS = (
+    (
+        "Mail that comes in",
+        (
+            "The first card that applies settles what happens. A card that cannot be judged, because a fact is not known, holds the "
+            "message. When none applies, it is delivered."
+        ),
+        shipped_inbound,
+    ),
+    (
+        "Mail that goes out: by which route",
+        (
+            "Asked for each recipient; the first card that applies settles it. A card that cannot be judged holds that recipient's "
+            "copy. When none applies, it is sent, over TLS when the other side offers it."
+        ),
+        shipped_outbound,
+    ),
+    (
+        "Mail that goes out: what its sender is asked",
+        "Every card that applies asks. What cannot be judged asks for a reason.",
+        shipped_care,
+    ),
+)
+
+
 def cards() -> str:
-    lines = ["# Policy cards", "", MADE, ""]
-    lines += [
-        "What happens to mail that comes in: the first card that applies settles it. A card that cannot be judged, because a fact"
-    ]
-    lines += [
-        "is not known, holds the message. When none applies, it is delivered. How to change one: [README](../../src/carepost/policies/README.md).",
-        "",
-    ]
-    for card in shipped_inbound().cards:
-        lines += [f"## {card.order}. {card.title}", "", f"{sentence(card)}", "", " ".join(card.because.split()), ""]
-        lines += [
-            f"*{card.owner}, to be looked at again by {card.review_by}. `{card.name}`, version {card.version}.*",
-            "",
-        ]
+    lines = ["# Policy cards", "", MADE, "", "How to change one: [README](../../src/carepost/policies/README.md).", ""]
+    for heading, says, deck in DECKS:
+        lines += [f"## {heading}", "", says, ""]
+        for card in deck().cards:
+            lines += [
+                f"### {card.order}. {card.title}",
+                "",
+                f"{sentence(card)}",
+                "",
+                " ".join(card.because.split()),
+                "",
+            ]
+            owned = f"{card.owner}, to be looked at again by {card.review_by}"
+            lines += [f"*{owned}. `{card.name}`, version {card.version}.*", ""]
     return "\n".join(lines)
 
 

@@ -168,6 +168,36 @@ class Gateway(_Section, frozen=True, kw_only=True):
     dns_seconds: Annotated[float, says("How long one look-up may take.", ge=0.5)] = 10
 
 
+class MailOut(_Section, frozen=True, kw_only=True):
+    """What our own people send, until it leaves."""
+
+    undo_seconds: Annotated[int, says("How long a message to colleagues can be undone (R148).", ge=0, le=600)] = 10
+    undo_seconds_outside: Annotated[int, says("The same when somebody outside is to get it (R148).", ge=0, le=600)] = 30
+    undo_most_minutes: Annotated[int, says("The longest delay that people may choose (R148).", ge=0, le=60)] = 10
+    recipients_a_message: Annotated[int, says("Recipients of one message (R158).", ge=1, le=10_000)] = 500
+    recipients_a_day: Annotated[int, says("Recipients of one person in a day (R158).", ge=1)] = 10_000
+    messages_a_minute: Annotated[int, says("Messages of one person in a minute (R158).", ge=1)] = 30
+    visible_outsiders: Annotated[
+        int, says("So many people outside may see each other's addresses unasked (R151).", ge=1)
+    ] = 5
+    visible_outsiders_stop: Annotated[
+        int, says("From so many on, Bcc or one message each is the only way (R151).", ge=2)
+    ] = 50
+    visible_private: Annotated[
+        int, says("More private mailboxes than this in one header: each gets a message of its own (R151).", ge=1)
+    ] = 5
+    reply_all: Annotated[int, says("A reply to more people than this is asked about (R72).", ge=1)] = 20
+    organisations: Annotated[
+        int, says("More organisations outside than this in one message are asked about (R149).", ge=1)
+    ] = 4
+    remind_minutes: Annotated[
+        int, says("Who has not answered a question about a message is reminded after so long (R145).", ge=1)
+    ] = 30
+    undelivered_days: Annotated[
+        int, says("How long what did not arrive is kept, sealed, so that it can be sent again.", ge=1)
+    ] = 30
+
+
 class Delivery(_Section, frozen=True, kw_only=True):
     """Mail to other systems."""
 
@@ -309,6 +339,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     imap: Imap = Imap()
     web: Web = Web()
     gateway: Gateway = Gateway()
+    mail_out: MailOut = MailOut()
     delivery: Delivery = Delivery()
     transport: Transport = Transport()
     identity: Identity = Identity()

@@ -1,0 +1,172 @@
+"""The rooms of mail out, built on the areas: the outbound walk for the doors, the release for the worker.
+
+Promises
+    Every door and the worker have the same walk: the same checks, cards, limits and words.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from carepost.app.areas import Areas
+from carepost.app.relay import check_policy, scanner
+from carepost.directory.correspondents import Correspondents
+from carepost.directory.correspondents_model import CorrespondentsPolicy
+from carepost.gateway.checks.attachments import attachments
+from carepost.gateway.checks.malware import Scanner
+from carepost.gateway.checks.outgoing import OutgoingCheckPolicy, outgoing_checks
+from carepost.gateway.checks.structure import structure
+from carepost.gateway.deck import shipped_care, shipped_outbound
+from carepost.gateway.follow import Follow
+from carepost.gateway.model import Check
+from carepost.gateway.out_carry import Carrying
+from carepost.gateway.out_change import Changing
+from carepost.gateway.out_consider import Considering, OutboundLimits
+from carepost.gateway.out_decide import OutboundDecks
+from carepost.gateway.out_keep import Keeping
+from carepost.gateway.out_open import Opening
+from carepost.gateway.out_people import PeopleLook
+from carepost.gateway.out_ports import Counting, MakesLinks, Queue
+from carepost.gateway.out_post import Post
+from carepost.gateway.out_view import OutgoingView
+from carepost.gateway.outbound import Outbound, SendDelay
+from carepost.gateway.prompts import Prompts
+from carepost.gateway.recipients_policy import RecipientsPolicy
+from carepost.gateway.recipients_view import RecipientsGathering
+from carepost.gateway.release import Release, ReleasePolicy
+from carepost.gateway.sending_limits import SendingLimits, SendingPolicy
+from carepost.gateway.storm import StormBreaker
+from carepost.infra.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailOutRooms:
+    """`outbound` and `view` for the doors, `release` and `follow` for the worker."""
+
+    outbound: Outbound
+    view: OutgoingView
+    release: Release
+    follow: Follow
+    correspondents: Correspondents
+    prompts: Prompts
+    storms: StormBreaker
+
+
+# Whoever looks for malware; None: as the settings say.
+MakesScanner = Callable[[Settings], Scanner | None]
+
+
+def mail_out_rooms(
+    areas: Areas, *, queue: Queue, links: MakesLinks, makes_scanner: MakesScanner = scanner
+) -> MailOutRooms:
+    """`queue` is the delivery queue, `links` the portal's secure messages."""
+    settings, db, clock, directory = areas.settings, areas.db, areas.clock, areas.directory.look
+    opening = Opening(db=db, keys=areas.store.keys)
+    post = Post(directory=directory, service=settings.service.name, pages=settings.web.url)
+    carrying = Carrying(edge=areas.edge, audit=areas.audit, queue=queue, links=links, host=settings.service.hostname)
+    correspondents = Correspondents(
+        db=db,
+        directory=directory,
+        keys=areas.store.keys,
+        edge=areas.edge,
+        audit=areas.audit,
+        clock=clock,
+        policy=CorrespondentsPolicy(),
+    )
+    prompts, storms = Prompts(db=db, clock=clock), StormBreaker(db=db, edge=areas.edge, clock=clock)
+    limits = SendingLimits(clock=clock, policy=sending_policy(settings))
+    outbound = Outbound(
+        considering=_considering(areas, correspondents, limits, makes_scanner(settings)),
+        keeping=Keeping(db=db, edge=areas.edge),
+        opening=opening,
+        counting=Counting(limits=limits, storms=storms, prompts=prompts, written=correspondents),
+        post=post,
+        audit=areas.audit,
+        clock=clock,
+        changing=Changing(opening=opening, carrying=carrying, directory=directory, audit=areas.audit, clock=clock),
+        delay=_delay(settings),
+    )
+    return MailOutRooms(
+        outbound=outbound,
+        view=OutgoingView(opening=opening, directory=directory, clock=clock),
+        release=Release(
+            opening=opening,
+            carrying=carrying,
+            directory=directory,
+            post=post,
+            clock=clock,
+            policy=_release_policy(settings),
+        ),
+        follow=Follow(opening=opening, post=post, audit=areas.audit, clock=clock),
+        correspondents=correspondents,
+        prompts=prompts,
+        storms=storms,
+    )
+
+
+def outbound_check_list(settings: Settings, looks: Scanner | None) -> Sequence[Check]:
+    """Everything that is looked for in what leaves."""
+    policy = check_policy(settings)
+    return (
+        *outgoing_checks(scanner=looks, policy=OutgoingCheckPolicy(blocked=policy.blocked, unpack=policy.unpack)),
+        attachments(policy.blocked),
+        structure(policy.structure),
+    )
+
+
+def _considering(
+    areas: Areas, correspondents: Correspondents, limits: SendingLimits, looks: Scanner | None
+) -> Considering:
+    settings = areas.settings
+    people = recipients_policy(settings)
+    gathering = RecipientsGathering(
+        db=areas.db, directory=areas.directory.look, correspondents=correspondents, edge=areas.edge, clock=areas.clock
+    )
+    return Considering(
+        directory=areas.directory.look,
+        checks=outbound_check_list(settings, looks),
+        people=PeopleLook(
+            gathering=gathering, correspondents=correspondents, messages=areas.store.messages, policy=people
+        ),
+        limits=limits,
+        decks=OutboundDecks(routes=shipped_outbound(), care=shipped_care()),
+        clock=areas.clock,
+        policy=OutboundLimits(private_visible_max=settings.mail_out.visible_private, free_mail=people.free_mail),
+    )
+
+
+def sending_policy(settings: Settings) -> SendingPolicy:
+    given = settings.mail_out
+    return SendingPolicy(
+        recipients_a_message=given.recipients_a_message,
+        recipients_a_day=given.recipients_a_day,
+        messages_a_minute=given.messages_a_minute,
+    )
+
+
+def recipients_policy(settings: Settings) -> RecipientsPolicy:
+    given = settings.mail_out
+    return RecipientsPolicy(
+        outsiders_max=given.visible_outsiders,
+        outsiders_stop=given.visible_outsiders_stop,
+        reply_all_max=given.reply_all,
+        domains_max=given.organisations,
+    )
+
+
+def _delay(settings: Settings) -> SendDelay:
+    given = settings.mail_out
+    return SendDelay(
+        inside=timedelta(seconds=given.undo_seconds),
+        outside=timedelta(seconds=given.undo_seconds_outside),
+        longest=timedelta(minutes=given.undo_most_minutes),
+    )
+
+
+def _release_policy(settings: Settings) -> ReleasePolicy:
+    given = settings.mail_out
+    return ReleasePolicy(
+        remind_after=timedelta(minutes=given.remind_minutes),
+        body_kept=timedelta(hours=settings.delivery.kept_hours),
+        body_kept_at_most=timedelta(days=given.undelivered_days),
+    )
