@@ -9,7 +9,7 @@ The check of outgoing mail `checks/disclosure.py` looks; here is what it may say
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from carepost.gateway.facts import CHECK_FAILED
 from carepost.gateway.files.texts_model import Unread
@@ -54,6 +54,7 @@ _MARKINGS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("private", re.compile(r"\bprivate\b", re.IGNORECASE)),
 )
 _IN_SUBJECT = re.compile(r"(?:^|[\[({])\s{0,3}(official[\s_:-]{1,3}sensitive)\b", re.IGNORECASE)
+_AT_HEAD_OR_FOOT = re.compile(r"^[ \t]{0,80}OFFICIAL[ :–-]{1,3}SENSITIVE\b[^\r\n]{0,60}\r?$", re.MULTILINE)
 _LABEL_FIELD = re.compile(
     r"sensitivity|msip_labels|x-(?:[a-z0-9]+-){0,4}(?:sensitivity|labels?|classification|marking)|security-label"
     r"|x-protective-marking|sio-label"
@@ -144,6 +145,14 @@ def markings(fields: Iterable[tuple[str, str]], subjects: Sequence[str]) -> list
     if any(_IN_SUBJECT.search(subject) for subject in subjects):
         found.setdefault("official-sensitive", Where.SUBJECT)
     return [_marked(label, str(where)) for label, where in found.items()]
+
+
+def marked_in(text: str, place: Place) -> Finding | None:
+    """The marking that government documents bear at head and foot, in capitals. One that is talked about is none."""
+    if not _AT_HEAD_OR_FOOT.search(text):
+        return None
+    finding = _marked("official-sensitive", place.where.value)
+    return replace(finding, says=f"“OFFICIAL-SENSITIVE” stands {place}.")
 
 
 def _marked(label: str, where: str) -> Finding:

@@ -134,6 +134,16 @@ async def test_an_ordinary_label_is_none(name: str, value: str) -> None:
     assert await look(f"{name}: {value}\r\n".encode() + message()) == []
 
 
+async def test_a_marking_at_the_head_of_a_document_is_found_and_talk_of_one_is_not() -> None:
+    file = Attachment(
+        "plan.docx", "application/octet-stream", office.docx(["OFFICIAL - SENSITIVE", "The plan is secret."])
+    )
+    (finding,) = await look(message(files=[file]))
+    assert (finding.code, finding.facts["where"]) == ("marked-sensitive", "file")
+    assert told(await look(message("OFFICIAL-SENSITIVE: PERSONAL\r\n\r\nDear all,"))) == {("marked-sensitive", "text")}
+    assert await look(message("When do we mark a letter as OFFICIAL-SENSITIVE, and when not?")) == []
+
+
 async def test_a_file_that_cannot_be_read_makes_the_sensitivity_unknown() -> None:
     findings = await look(message(files=[("a.7z", "application/octet-stream", b"7z\xbc\xaf\x27\x1c" + bytes(99))]))
     assert told(findings) == {("unread-file", "file")}

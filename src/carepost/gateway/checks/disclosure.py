@@ -74,7 +74,7 @@ def _findings(examination: Examination, limits: TextLimits) -> list[Finding]:
     ]
     pieces = list(_pieces(examination, subjects, limits))
     findings = [finding for finding in [says.asks_for_secure(subjects)] if finding is not None]
-    findings += says.markings(fields, subjects)
+    findings += says.markings(fields, subjects) or list(_marked(pieces))[:1]
     findings += _about(_looked_through(pieces))
     findings += _unread(pieces)
     if not examination.contents.complete:
@@ -163,6 +163,12 @@ def _about(looked: Iterable[_Looked]) -> Iterator[Finding]:
         told = sum(count for kind, count in here.counts.items() if kind is not Identifier.BIC)
         if told and here.place.where in _IN_THE_OPEN:
             yield says.is_in_the_open(here.place, told)
+
+
+def _marked(pieces: Iterable[_Piece]) -> Iterator[Finding]:
+    for piece in pieces:
+        if piece.place.where in {Where.TEXT, Where.FILE} and (found := says.marked_in(piece.text, piece.place)):
+            yield found
 
 
 def _unread(pieces: Iterable[_Piece]) -> Iterator[Finding]:
