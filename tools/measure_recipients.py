@@ -80,8 +80,8 @@ class Mailbox:
 
 
 class Town:
-    def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
+    def __init__(self, seed: int, strangers: float) -> None:
+        self.chance, self.strangers = random.Random(seed), strangers
         self.taken: set[str] = set()
         self.staff = [self._staff(domain) for domain in OWN for _ in range(150)]
         self.partners = [self._other(domain, secure=True) for domain in REGISTER for _ in range(40)]
@@ -153,7 +153,7 @@ class Town:
             picked += chance.choices(among, shares) if chance.random() < 0.2 else []
             picked = picked[1:] if len(picked) > 2 and chance.random() < 0.2 else picked
         to = {one.address.key: one for one in picked}
-        if chance.random() < 0.03:
+        if chance.random() < self.strangers:
             to = {one.address.key: one for one in [self._stranger(box)]}
         return self._filled(list(to.values()), frozenset(), reply_all=False)
 
@@ -162,7 +162,7 @@ class Town:
         reply_all = len(people) > 1 and self.chance.random() < 0.6
         to = list(people) if reply_all else [people[0]]
         thread = frozenset(one.address.key for one in people)
-        if self.chance.random() < 0.03:
+        if self.chance.random() < self.strangers:
             to.append(self._stranger(box) if self.chance.random() < 0.3 else self.chance.choice(box.circle))
         to = list({one.address.key: one for one in to if one is not box.owner}.values())
         return self._filled(to, thread, reply_all=reply_all)
@@ -204,7 +204,8 @@ def note(box: Mailbox, message: Message, at: datetime) -> None:
         box.people[key] = one
     if len(keys) <= 10:
         box.together.update(combinations(keys, 2))
-    box.threads.append(tuple(message.to))
+    if message.to:
+        box.threads.append(tuple(message.to))
 
 
 def seen(town: Town, box: Mailbox, message: Message) -> RecipientsView:
@@ -334,8 +335,8 @@ def _line_below(town: Town, box: Mailbox, meant: Somebody, at: datetime) -> Some
 # --- the measurement ------------------------------------------------------------------------------------------------
 
 
-def measure(seed: int, users: int, warm_up: int, weeks: int, a_week: int) -> None:
-    town = Town(seed)
+def measure(seed: int, users: int, *, warm_up: int, weeks: int, a_week: int, strangers: float) -> None:
+    town = Town(seed, strangers)
     boxes = [town.mailbox(owner) for owner in town.chance.sample(town.staff, users)]
     messages = prompts = 0
     by_rule: Counter[str] = Counter()
@@ -392,8 +393,16 @@ def main() -> None:
     parser.add_argument("--warm-up", type=int, default=12, help="weeks of history before anything is counted")
     parser.add_argument("--weeks", type=int, default=8)
     parser.add_argument("--a-week", type=int, default=60, help="messages of one user")
+    parser.add_argument("--strangers", type=float, default=0.03, help="share of messages to somebody new")
     given = parser.parse_args()
-    measure(given.seed, given.users, given.warm_up, given.weeks, given.a_week)
+    measure(
+        given.seed,
+        given.users,
+        warm_up=given.warm_up,
+        weeks=given.weeks,
+        a_week=given.a_week,
+        strangers=given.strangers,
+    )
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from carepost.app.areas import Areas
 from carepost.base.errors import TryLater
+from carepost.directory.register_keeping import RegisterKeeping
 from carepost.gateway.deck import shipped_inbound
 from carepost.infra import vault
 from carepost.infra.tls import ServerTls
@@ -80,6 +81,7 @@ def build_sites(areas: Areas) -> Sites:
             # The same in every worker, and worthless without the root key.
             secret=vault.subkey(root.key(root.newest), b"carepost web notes"),
             is_ready=is_ready,
+            register=RegisterKeeping(db=areas.db, directory=areas.directory.look, audit=areas.audit, clock=areas.clock),
         ),
     )
 
