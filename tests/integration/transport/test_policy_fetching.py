@@ -119,9 +119,9 @@ async def test_any_other_answer_is_no_policy(tmp_path: Path, reply: bytes) -> No
 
 @pytest.mark.parametrize("what", ["expired", "another name", "nobody's"])
 async def test_a_web_server_with_a_wrong_certificate_is_not_believed(tmp_path: Path, what: str) -> None:
-    with web_server(answer(), certificate(tmp_path, what)) as (port, asked):
-        with pytest.raises(PolicyNotFetched) as refused:
-            await fetcher(tmp_path, port).fetch(TRUST)
+    serving = web_server(answer(), certificate(tmp_path, what))
+    with serving as (port, asked), pytest.raises(PolicyNotFetched) as refused:
+        await fetcher(tmp_path, port).fetch(TRUST)
     assert refused.value.kind is FailureKind.STS_WEBPKI_INVALID
     assert asked == []
 
