@@ -6,7 +6,8 @@ Promises
     What is well known to the sender is never called strange: familiarity is counted, not guessed.
     Bounded: 500 recipients against 2,000 known addresses take a fraction of a second.
 
-R62, R72, R104, R140, R147, R149, R151, R157. How often each rule is right is counted, and measured on made-up traffic.
+R62, R72, R104, R140, R147, R149, R151, R157. How often each rule is right is counted, and measured on made-up traffic:
+docs/explain/recipients.md.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
