@@ -93,6 +93,18 @@ class EventName(StrEnum):
     OUTGOING_RECALLED = "mail.outgoing.recalled"
     COPY_TAKEN_BACK = "mail.outgoing.copy_taken_back"
 
+    SECURE_MESSAGE_MADE = "portal.message.made"
+    SECURE_MESSAGE_OPENED = "portal.message.opened"
+    SECURE_MESSAGE_READ = "portal.message.read"
+    SECURE_FILE_DOWNLOADED = "portal.file.downloaded"
+    SECURE_MESSAGE_ANSWERED = "portal.message.answered"
+    SECURE_PROOF_FAILED = "portal.proof.failed"
+    SECURE_MESSAGE_FROZEN = "portal.message.frozen"
+    SECURE_MESSAGE_CLOSED = "portal.message.closed"
+    SECURE_MESSAGE_EXTENDED = "portal.message.extended"
+    ACCESS_ASKED = "portal.access.asked"
+    ACCESS_SETTLED = "portal.access.settled"
+
     AUDIT_READ = "audit.record.read"
     CHECKPOINT_SIGNED = "audit.checkpoint.signed"
     KEYS_MINTED = "keys.organisation.minted"

@@ -166,9 +166,7 @@ async def step_on(
     return await tx.maybe(SQL["step_on"], given) is not None
 
 
-async def end_session(
-    tx: Transaction, organisation: OrganisationId, message: SecureMessageId, *, token: bytes
-) -> None:
+async def end_session(tx: Transaction, organisation: OrganisationId, message: SecureMessageId, *, token: bytes) -> None:
     await tx.run(SQL["end_session"], {"organisation": organisation, "message": message, "token": token})
 
 
@@ -218,9 +216,7 @@ async def insert_event(
     await tx.run(SQL["insert_event"], given)
 
 
-async def events(
-    tx: Transaction, organisation: OrganisationId, messages: Sequence[SecureMessageId]
-) -> list[EventRow]:
+async def events(tx: Transaction, organisation: OrganisationId, messages: Sequence[SecureMessageId]) -> list[EventRow]:
     given = {"organisation": organisation, "messages": list(messages), "limit": EVENTS_MAX}
     rows = await tx.all(SQL["events"], given)
     return [EventRow(SecureMessageId(row["message_id"]), row["at"], What(row["what"]), row["details"]) for row in rows]
@@ -259,7 +255,11 @@ async def requests(tx: Transaction, organisation: OrganisationId, outgoing: Outg
     rows = await tx.all(SQL["requests"], {"organisation": organisation, "outgoing": outgoing})
     return [
         RequestRow(
-            AccessRequestId(row["id"]), SecureMessageId(row["message_id"]), row["state"], row["asked_at"], row["details"]
+            AccessRequestId(row["id"]),
+            SecureMessageId(row["message_id"]),
+            row["state"],
+            row["asked_at"],
+            row["details"],
         )
         for row in rows
     ]
