@@ -245,9 +245,10 @@ class OutgoingWorld(GatewayWorld):
         bcc: Sequence[str] = (),
         extra: str = "",
     ) -> bytes:
+        folded = ",\r\n ".join(to)
         hidden = f"Bcc: {', '.join(bcc)}\r\n" if bcc else ""
         return (
-            f"From: Nia Nurse <{(of or self.hers).address}>\r\nTo: {', '.join(to)}\r\n{hidden}Subject: {subject}\r\n"
+            f"From: Nia Nurse <{(of or self.hers).address}>\r\nTo: {folded}\r\n{hidden}Subject: {subject}\r\n"
             f"Message-ID: <one@riverside.example>\r\n{extra}\r\n{text}"
         ).encode()
 
