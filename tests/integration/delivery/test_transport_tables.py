@@ -35,6 +35,12 @@ SERVICE = ReportPolicy(
 )
 
 
+@pytest.fixture(autouse=True)
+def nothing_kept_yet(superuser_dsn: str) -> None:
+    with psycopg.connect(superuser_dsn, autocommit=True) as behind:
+        behind.execute("TRUNCATE sts_policy, tls_result, tls_report_done")
+
+
 @pytest.fixture
 def clock() -> FixedClock:
     return FixedClock()
