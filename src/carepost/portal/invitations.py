@@ -58,13 +58,13 @@ def invitation(head: Letterhead, *, link: str, expires_at: datetime) -> bytes:
     ]
     after = [
         (
-            "You will be asked to press a button. We then send an 8-digit code to this email address, which proves that "
-            "it is you. Then you can write, and add files or photographs."
+            "You will be asked to press a button. We then send an 8-digit code to this email address, which proves "
+            "that it is you. Then you can write, and add files or photographs."
         ),
         f"You can do so until {_day(expires_at)}.",
         (
-            f"We never ask for the password of your email. If you are not sure that this is genuine, telephone {name} on a "
-            "number that you already have."
+            "We never ask for the password of your email. If you are not sure that this is genuine, telephone "
+            f"{name} on a number that you already have."
         ),
         "This is not for emergencies. If you need help now, call 111. In an emergency call 999.",
     ]

@@ -81,6 +81,8 @@ class PortalPolicy:
     """Every number of the portal. security.md 5.2; the organisation's administrators may set them."""
 
     url: str = "http://127.0.0.1:8081"
+    # The local part of the one address of each domain that notices and codes come from. Nobody reads it.
+    writer: str = "secure-message"
     expires_after: timedelta = timedelta(days=28)  # R122
     expires_max: timedelta = timedelta(days=365)  # R122
     # The least proof for a message with patient details whose sender gave no phrase. ADR-0017 says why L1.
@@ -106,6 +108,10 @@ class PortalPolicy:
     @property
     def is_secure(self) -> bool:
         return self.url.startswith("https://")
+
+    def writer_for(self, sender: EmailAddress) -> EmailAddress:
+        """Who notices of this sender's messages come from."""
+        return EmailAddress(self.writer, sender.domain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

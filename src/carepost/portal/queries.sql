@@ -77,6 +77,18 @@ UPDATE secure_message
  WHERE organisation_id = %(organisation)s AND id = %(message)s
 RETURNING failures;
 
+-- forgive_failure --
+-- It was right after all.
+UPDATE secure_message
+   SET failures = greatest(failures - 1, 0)
+ WHERE organisation_id = %(organisation)s AND id = %(message)s;
+
+-- lock_message --
+-- One try at a time: whoever comes at the same moment waits.
+SELECT id FROM secure_message
+ WHERE organisation_id = %(organisation)s AND id = %(message)s
+   FOR NO KEY UPDATE;
+
 -- freeze --
 -- Too many were wrong: nobody gets in for a while. Once: the first who does it tells the sender.
 UPDATE secure_message

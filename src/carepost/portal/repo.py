@@ -119,6 +119,15 @@ async def count_failure(
     return int((await tx.one(SQL["count_failure"], given))["failures"])
 
 
+async def forgive_failure(tx: Transaction, organisation: OrganisationId, message: SecureMessageId) -> None:
+    await tx.run(SQL["forgive_failure"], {"organisation": organisation, "message": message})
+
+
+async def lock(tx: Transaction, organisation: OrganisationId, message: SecureMessageId) -> None:
+    """To the end of the transaction: tries at one message come one after another."""
+    await tx.run(SQL["lock_message"], {"organisation": organisation, "message": message})
+
+
 async def freeze(
     tx: Transaction, organisation: OrganisationId, message: SecureMessageId, *, now: datetime, until: datetime
 ) -> bool:
