@@ -4,6 +4,7 @@
 set -u
 declare -A package=(
   [chromium]=chromium [clamd]=clamav-daemon [swaks]=swaks [mbsync]=isync [mutt]=mutt [postfix]=postfix [strace]=strace
+  [nsd]=nsd [unbound]=unbound [ldns-signzone]=ldnsutils
 )
 missing=()
 for program in "${!package[@]}"; do
