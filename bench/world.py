@@ -139,6 +139,7 @@ def _config(data: Path, ports: Ports, *, relay_workers: int, clamd: Path | None)
             "listen_tls": [f"127.0.0.1:{ports.imaps}"],
             "connections_a_person": 300,
         },
+        "submission": {"listen": [], "listen_tls": []},
         "web": {
             "listen": [f"127.0.0.1:{ports.web}"],
             "content_listen": [f"127.0.0.1:{ports.content}"],

@@ -51,6 +51,7 @@ CAREPOST = str(Path(sys.executable).with_name("carepost"))
 HOSTNAME = "mail.willow.example"
 OPERATOR = Actor.operator("system test")
 PATIENCE = 60.0
+_PORTS = ("smtp", "lmtp", "imap", "imaps", "submission", "submissions", "web", "content", "observe")
 
 ZONE = f"""
 [txt]
@@ -121,7 +122,7 @@ class RunningService:
         DemoAuthority(self.home / "tls").issue("mail", [HOSTNAME, "localhost", "127.0.0.1"], SystemClock().now())
         (self.home / "zone.toml").write_text(ZONE)
         self.ports = dict(
-            zip(("smtp", "lmtp", "imap", "imaps", "web", "content", "observe"), free_ports(7), strict=True)
+            zip(_PORTS, free_ports(len(_PORTS)), strict=True)
         )
         self.write_config()
 
@@ -133,6 +134,7 @@ class RunningService:
             "service": {"data": str(self.data), "hostname": HOSTNAME},
             "smtp": {"listen": at["smtp"], "lmtp": at["lmtp"], "trusted_xclient": ["127.0.0.0/8"], **tls},
             "imap": {"listen": at["imap"], "listen_tls": at["imaps"]},
+            "submission": {"listen": at["submission"], "listen_tls": at["submissions"]},
             "web": {
                 "listen": at["web"],
                 "content_listen": at["content"],

@@ -9,9 +9,11 @@ from ipaddress import ip_address
 
 from carepost.app.areas import Areas, open_areas
 from carepost.app.chores import Chores
+from carepost.app.mail_out_joined import doors_of_mail_out
 from carepost.app.observing import Observing
 from carepost.app.relay import server_tls
 from carepost.app.storage import Dsns
+from carepost.app.submission import serve_submission
 from carepost.audit.events_mail import SharedMailboxOpened
 from carepost.audit.model import Actor
 from carepost.audit.record import AuditTrail
@@ -37,12 +39,21 @@ class AccessSockets:
 
     imap: Sequence[socket.socket] = ()
     imap_tls: Sequence[socket.socket] = ()
+    submission: Sequence[socket.socket] = ()
+    submission_tls: Sequence[socket.socket] = ()
     web: Sequence[socket.socket] = ()
     content: Sequence[socket.socket] = ()
 
     @property
     def all(self) -> tuple[socket.socket, ...]:
-        return (*self.imap, *self.imap_tls, *self.web, *self.content)
+        return (
+            *self.imap,
+            *self.imap_tls,
+            *self.submission,
+            *self.submission_tls,
+            *self.web,
+            *self.content,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +99,14 @@ class Certificates:
         web = _certificate(settings, settings.web.certificate_file, settings.web.key_file)
         return cls(mail, web, [one for one in (mail, web) if one is not None])
 
+    def for_people(self) -> ServerTls:
+        """Raises NotPossible without a certificate: nobody signs in in clear (P6)."""
+        if self.mail is None:
+            raise NotPossible(
+                "Mail programs need a certificate. Set imap.certificate_file and imap.key_file, or those of smtp."
+            )
+        return self.mail
+
 
 async def run_access(settings: Settings, dsns: Dsns, sockets: AccessSockets, observing: Observing) -> None:
     """Serve until cancelled."""
@@ -108,17 +127,20 @@ async def run_access(settings: Settings, dsns: Dsns, sockets: AccessSockets, obs
         if sockets.imap or sockets.imap_tls:
             server = imap_server(areas, certificates)
             tasks.start("imap", lambda: server.serve(starttls=sockets.imap, implicit=sockets.imap_tls))
+        out = doors_of_mail_out(areas)
+        if sockets.submission or sockets.submission_tls:
+            handing_in = (certificates.for_people(), sockets.submission, sockets.submission_tls)
+            tasks.start("submission", partial(serve_submission, areas, out.outbound, *handing_in))
         if sockets.web:
             from carepost.app.pages import serve_pages
 
-            tasks.start("pages", lambda: serve_pages(areas, sockets.web, sockets.content, certificates.web))
+            tasks.start("pages", lambda: serve_pages(areas, out, sockets.web, sockets.content, certificates.web))
         await asyncio.Event().wait()
 
 
 def imap_server(areas: Areas, certificates: Certificates) -> ImapServer:
-    """Raises NotPossible without a certificate: IMAP offers no sign-in in clear."""
-    if certificates.mail is None:
-        raise NotPossible("IMAP needs a certificate. Set imap.certificate_file and imap.key_file, or those of smtp.")
+    """Raises NotPossible without a certificate."""
+    tls = certificates.for_people()
     store, given = areas.store, areas.settings
     message_octets = int(given.smtp.message_max_mb * 1.38 * (1 << 20))
     services = ImapServices(
@@ -140,7 +162,6 @@ def imap_server(areas: Areas, certificates: Certificates) -> ImapServer:
             idle_s=float(given.imap.idle_seconds),
         ),
     )
-    tls = certificates.mail
     return ImapServer(services=services, revocations=areas.identity.revocations, tls_context=lambda: tls.context)
 
 

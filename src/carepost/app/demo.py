@@ -47,7 +47,7 @@ OFFSETS: Mapping[str, int] = {
     "outside": 83,
 }
 # What answers in this release; the other ports are kept for what comes with sending and the portal.
-ANSWERING = ("smtp", "imap", "imaps", "web", "content", "outside")
+ANSWERING = ("smtp", "submissions", "submission", "imap", "imaps", "web", "content", "outside")
 _METRICS_OFFSET = 90
 # Where the mail hosts of the sample world's other domains listen: all mail that goes out is led there.
 _OUTSIDE_SMTP_OFFSET = 26
@@ -88,6 +88,8 @@ class Demo:
                 "CAREPOST__SMTP__TRUSTED_XCLIENT": '["127.0.0.0/8"]',
                 "CAREPOST__SMTP__CERTIFICATE_FILE": "tls/demo.pem",
                 "CAREPOST__SMTP__KEY_FILE": "tls/demo.key",
+                "CAREPOST__SUBMISSION__LISTEN": at["submission"],
+                "CAREPOST__SUBMISSION__LISTEN_TLS": at["submissions"],
                 "CAREPOST__IMAP__LISTEN": at["imap"],
                 "CAREPOST__IMAP__LISTEN_TLS": at["imaps"],
                 "CAREPOST__WEB__LISTEN": at["web"],
@@ -95,6 +97,8 @@ class Demo:
                 "CAREPOST__WEB__URL": f"http://localhost:{self.ports['web']}",
                 "CAREPOST__WEB__CONTENT_URL": f"http://localhost:{self.ports['content']}",
                 "CAREPOST__GATEWAY__DNS_ZONE": "zone.toml",
+                "CAREPOST__TRANSPORT__CONNECT_TO": f"127.0.0.1:{self.outside_smtp}",
+                "CAREPOST__TRANSPORT__AUTHORITIES_FILE": "tls/demo-ca.pem",
                 "CAREPOST__OBSERVE__LISTEN": f'["127.0.0.1:{self.port_base + _METRICS_OFFSET}"]',
                 "CAREPOST__OBSERVE__LOG_LEVEL": '"warning"',
                 "CAREPOST__LIMITS__DISK_FREE_MB": "100",

@@ -24,6 +24,7 @@ from carepost.gateway.out_change import Changing
 from carepost.gateway.out_consider import Considering, OutboundLimits
 from carepost.gateway.out_decide import OutboundDecks
 from carepost.gateway.out_keep import Keeping
+from carepost.gateway.out_links import PortalLinks
 from carepost.gateway.out_open import Opening
 from carepost.gateway.out_people import PeopleLook
 from carepost.gateway.out_ports import Counting, MakesLinks, Queue
@@ -37,6 +38,7 @@ from carepost.gateway.release import Release, ReleasePolicy
 from carepost.gateway.sending_limits import SendingLimits, SendingPolicy
 from carepost.gateway.storm import StormBreaker
 from carepost.infra.settings import Settings
+from carepost.portal.secure_messages import SecureMessages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +58,18 @@ class MailOutRooms:
 MakesScanner = Callable[[Settings], Scanner | None]
 
 
+def follow_room(areas: Areas) -> Follow:
+    """Who keeps count of what was sent: the portal tells it too, so it is built before the portal."""
+    return Follow(opening=_opening(areas), post=_post(areas), audit=areas.audit, clock=areas.clock)
+
+
 def mail_out_rooms(
     areas: Areas, *, queue: Queue, links: MakesLinks, makes_scanner: MakesScanner = scanner
 ) -> MailOutRooms:
-    """`queue` is the delivery queue, `links` the portal's secure messages."""
+    """`queue` is the delivery queue, `links` the portal's secure messages (`portal_links`)."""
     settings, db, clock, directory = areas.settings, areas.db, areas.clock, areas.directory.look
-    opening = Opening(db=db, keys=areas.store.keys)
-    post = Post(directory=directory, service=settings.service.name, pages=settings.web.url)
+    opening, post, follow = _opening(areas), _post(areas), follow_room(areas)
+    follow.portal.append(links)
     carrying = Carrying(edge=areas.edge, audit=areas.audit, queue=queue, links=links, host=settings.service.hostname)
     correspondents = Correspondents(
         db=db,
@@ -97,11 +104,25 @@ def mail_out_rooms(
             clock=clock,
             policy=_release_policy(settings),
         ),
-        follow=Follow(opening=opening, post=post, audit=areas.audit, clock=clock),
+        follow=follow,
         correspondents=correspondents,
         prompts=prompts,
         storms=storms,
     )
+
+
+def _opening(areas: Areas) -> Opening:
+    return Opening(db=areas.db, keys=areas.store.keys)
+
+
+def _post(areas: Areas) -> Post:
+    settings = areas.settings
+    return Post(directory=areas.directory.look, service=settings.service.name, pages=settings.web.url)
+
+
+def portal_links(areas: Areas, secure: SecureMessages) -> PortalLinks:
+    """The portal's secure messages, as the walk wants them."""
+    return PortalLinks(secure=secure, directory=areas.directory.look, clock=areas.clock)
 
 
 def outbound_check_list(settings: Settings, looks: Scanner | None) -> Sequence[Check]:

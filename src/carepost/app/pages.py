@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from carepost.app.areas import Areas
+from carepost.app.mail_out import MailOutRooms
 from carepost.base.errors import TryLater
 from carepost.directory.register_keeping import RegisterKeeping
 from carepost.gateway.deck import shipped_inbound
@@ -18,6 +19,7 @@ from carepost.infra.tls import ServerTls
 from carepost.web.mail.rooms import MailRooms
 from carepost.web.model import WebPolicy
 from carepost.web.site import SiteIdentity, SiteRooms, Sites, build
+from carepost.web.writing.rooms import WritingPolicy, WritingRooms
 
 # A page is a few kilobytes; a request head larger than this is no browser's.
 _HEAD_OCTETS_MAX = 64 << 10
@@ -27,17 +29,21 @@ _STOP_SECONDS = 5
 
 
 async def serve_pages(
-    areas: Areas, web: Sequence[socket.socket], content: Sequence[socket.socket], tls: ServerTls | None
+    areas: Areas,
+    out: MailOutRooms,
+    web: Sequence[socket.socket],
+    content: Sequence[socket.socket],
+    tls: ServerTls | None,
 ) -> None:
     """Serve both origins until cancelled."""
-    sites = build_sites(areas)
+    sites = build_sites(areas, out)
     pages, proxies = canonical(sites.pages, areas.settings.web.url), areas.settings.web.trusted_proxies
     async with asyncio.TaskGroup() as group:
         group.create_task(_serve(pages, web, tls, proxies))
         group.create_task(_serve(sites.content, content, tls, proxies))
 
 
-def build_sites(areas: Areas) -> Sites:
+def build_sites(areas: Areas, out: MailOutRooms) -> Sites:
     """Both sites over these rooms."""
     settings, store, identity = areas.settings, areas.store, areas.identity
     policy = WebPolicy(
@@ -56,6 +62,16 @@ def build_sites(areas: Areas) -> Sites:
         return True
 
     root = store.keys.root
+    mail = MailRooms(
+        folders=store.folders,
+        messages=store.messages,
+        filing=store.filing,
+        search=store.search,
+        quarantine=areas.gateway.quarantine,
+        trace=areas.gateway.trace,
+        deck=shipped_inbound(),
+        clock=areas.clock,
+    )
     return build(
         policy,
         SiteRooms(
@@ -67,15 +83,13 @@ def build_sites(areas: Areas) -> Sites:
                 acceptable_use=areas.acceptable_use,
             ),
             directory=areas.directory.look,
-            mail=MailRooms(
-                folders=store.folders,
-                messages=store.messages,
-                filing=store.filing,
-                search=store.search,
-                quarantine=areas.gateway.quarantine,
-                trace=areas.gateway.trace,
-                deck=shipped_inbound(),
-                clock=areas.clock,
+            mail=mail,
+            writing=WritingRooms(
+                mail=mail,
+                outbound=out.outbound,
+                look=out.view,
+                suggestions=out.correspondents,
+                policy=WritingPolicy(attachments_octets_max=round(settings.smtp.message_max_mb * 1_000_000)),
             ),
             clock=areas.clock,
             # The same in every worker, and worthless without the root key.

@@ -2,6 +2,7 @@
 
     relay    faces strangers on port 25 (and LMTP): given no root key, and a database role that reads no mail
     access   mail programs, pages and chores: holds the root key
+    worker   releases what waits, delivers, retries, reports: holds the root key, listens to nobody
 
 Promises
     Every worker of a role is like every other: they share the ports and meet only in PostgreSQL.
@@ -20,9 +21,11 @@ from functools import partial
 
 from carepost.app.access import AccessSockets, run_access
 from carepost.app.areas import key_files, open_areas
+from carepost.app.mail_out_joined import mail_out_joined
 from carepost.app.observing import Gauges, Observing
 from carepost.app.relay import RelaySockets, run_relay
 from carepost.app.storage import Dsns, Progress, embedded, external, prepare, running
+from carepost.app.worker import run_worker
 from carepost.audit.model import PLATFORM, Actor
 from carepost.base.errors import MailError, NotPossible
 from carepost.governance.acceptable_use import first_text
@@ -38,7 +41,7 @@ from carepost.store.keys import has_keys
 
 log = get_logger("serve")
 
-ROLES = ("relay", "access")
+ROLES = ("relay", "access", "worker")
 
 
 @dataclass(slots=True)
@@ -89,6 +92,8 @@ class Service:
             access = AccessSockets(
                 imap=listen_on(given.imap.listen),
                 imap_tls=listen_on(given.imap.listen_tls),
+                submission=listen_on(given.submission.listen),
+                submission_tls=listen_on(given.submission.listen_tls),
                 web=listen_on(given.web.listen),
                 content=listen_on(given.web.content_listen),
             )
@@ -105,6 +110,10 @@ class Service:
         if "access" in self.roles and given.workers.access:
             work = partial(run_access, given, dsns, access, observing)
             groups.append(WorkerGroup(name="access", count=given.workers.access, run=work, closes=relay.all))
+        if "worker" in self.roles and given.workers.worker:
+            work = partial(run_worker, given, dsns, observing, joins=mail_out_joined)
+            closes = (*relay.all, *access.all)
+            groups.append(WorkerGroup(name="worker", count=given.workers.worker, run=work, closes=closes))
         log.info("serving", roles=[group.name for group in groups], pid=os.getpid())
         self.workers_started(dsns)
         return serve_processes(

@@ -100,6 +100,21 @@ class Smtp(_Section, frozen=True, kw_only=True):
     key_file: Annotated[str, says("The certificate's private key, PEM.")] = ""
 
 
+class Submission(_Section, frozen=True, kw_only=True):
+    """Mail that people's own programs hand in. They sign in with app passwords; the certificate is that of IMAP."""
+
+    listen: Annotated[Listen, says("Addresses and ports with STARTTLS (RFC 6409).")] = ("0.0.0.0:587", "[::]:587")
+    listen_tls: Annotated[Listen, says("Addresses and ports in TLS from the start (RFC 8314).")] = (
+        "0.0.0.0:465",
+        "[::]:465",
+    )
+    connections_max: Annotated[int, says("Conversations at once in each worker; more get 421.", ge=1)] = 500
+    connections_per_client: Annotated[
+        int, says("Conversations at once with one address: a whole surgery may share one.", ge=1)
+    ] = 100
+    spool: Annotated[str, says("Where large messages wait, sealed, while they arrive.")] = "spool-out"
+
+
 class Imap(_Section, frozen=True, kw_only=True):
     """Mail programs."""
 
@@ -336,6 +351,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     database: Database = Database()
     keys: Keys = Keys()
     smtp: Smtp = Smtp()
+    submission: Submission = Submission()
     imap: Imap = Imap()
     web: Web = Web()
     gateway: Gateway = Gateway()

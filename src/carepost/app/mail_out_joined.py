@@ -1,0 +1,71 @@
+"""Mail out, put together: what the doors use, and what the worker is joined to.
+
+Promises
+    The doors and the worker are built from the same settings on the same rooms: what one promises the other does.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from carepost.app.areas import Areas
+from carepost.app.delivery_rooms import DeliveryRooms, delivery_rooms
+from carepost.app.mail_out import MailOutRooms, mail_out_rooms
+from carepost.app.portal_rooms import portal_links
+from carepost.app.resolving import resolver
+from carepost.app.transport import transport_rooms
+from carepost.app.worker import Chore, Joined
+from carepost.base.errors import MailError
+from carepost.base.ids import OrganisationId
+from carepost.infra.log import get_logger
+
+log = get_logger("worker")
+
+# How late a message may leave after its time. The look is one indexed query.
+_RELEASE_SECONDS = 1.0
+_FLUSH_SECONDS = 60.0
+_REMIND_SECONDS = 60.0
+_FORGET_SECONDS = 3600.0
+
+
+def doors_of_mail_out(areas: Areas) -> MailOutRooms:
+    """For the pages and the submission ports."""
+    return _rooms(areas, delivery_rooms(areas))
+
+
+def _rooms(areas: Areas, delivery: DeliveryRooms) -> MailOutRooms:
+    return mail_out_rooms(areas, queue=delivery.queue, links=portal_links(areas))
+
+
+@asynccontextmanager
+async def mail_out_joined(areas: Areas, delivery: DeliveryRooms) -> AsyncIterator[Joined]:
+    """What `run_worker` is given: the wire, who follows what becomes of mail, and the chores of mail out."""
+    transport = transport_rooms(
+        areas.settings, db=areas.db, edge=areas.edge, clock=areas.clock, resolver=resolver(areas.settings)
+    )
+    out = _rooms(areas, delivery)
+    chores = (
+        Chore("release", _RELEASE_SECONDS, out.release.run_due),
+        Chore("reminders", _REMIND_SECONDS, partial(_each, areas, out.release.remind)),
+        Chore("TLS counts", _FLUSH_SECONDS, transport.results.flush),
+        Chore("forgetting mail out", _FORGET_SECONDS, partial(_forget, areas, out)),
+    )
+    yield Joined(transport=transport.transport, follower=out.follow, chores=chores)
+
+
+async def _each(areas: Areas, work: Callable[[OrganisationId], Awaitable[int]]) -> int:
+    done = 0
+    for organisation in await areas.organisations():
+        try:
+            done += await work(organisation.id)
+        except MailError as error:
+            log.warning("chore failed", organisation=int(organisation.id), error=error)
+    return done
+
+
+async def _forget(areas: Areas, out: MailOutRooms) -> None:
+    """What is kept for a time only."""
+    await _each(areas, out.release.forget)
+    await _each(areas, out.prompts.forget)
+    await _each(areas, out.correspondents.forget_strangers)
+    await out.storms.forget()
