@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import count
@@ -238,7 +238,3 @@ def several(*answers: Answers) -> Answers:
 
 def by_local(table: dict[str, Answers], otherwise: Answers = taken) -> Answers:
     return lambda address: table.get(address.local, otherwise)(address)
-
-
-def letters_about(letters: Sequence[bytes], address: str) -> int:
-    return sum(f"; {address}\r\n".encode() in letter for letter in letters)
