@@ -200,6 +200,12 @@ UPDATE secure_message
    AND replies < %(replies)s AND reply_octets + %(octets)s <= %(most)s
 RETURNING replies;
 
+-- uncount_reply --
+-- It did not arrive.
+UPDATE secure_message
+   SET replies = replies - 1, reply_octets = reply_octets - %(octets)s
+ WHERE organisation_id = %(organisation)s AND id = %(message)s;
+
 -- insert_request --
 -- Somebody asks for access, if not too many have.
 INSERT INTO portal_request (organisation_id, message_id, asked_at, details)

@@ -378,7 +378,7 @@ class Reading:
             ),
             "It is shut for 24 hours. Nobody has read it by these tries.",
             (
-                "If the recipient has forgotten what was agreed, telephone them, revoke this message and send it again. If "
+                "If the recipient has forgotten what was agreed, telephone them, revoke it and send it again. If "
                 "you do not know what this is, tell your information governance lead."
             ),
             f"Reference {message.trace}.",

@@ -252,6 +252,12 @@ async def count_reply(
     return await tx.maybe(SQL["reply"], given) is not None
 
 
+async def uncount_reply(
+    tx: Transaction, organisation: OrganisationId, message: SecureMessageId, *, octets: int
+) -> None:
+    await tx.run(SQL["uncount_reply"], {"organisation": organisation, "message": message, "octets": octets})
+
+
 async def insert_request(
     tx: Transaction, organisation: OrganisationId, message: SecureMessageId, **values: object
 ) -> AccessRequestId | None:
