@@ -83,6 +83,14 @@ class FakeLinks:
     made: list[LinkWanted] = field(default_factory=list)
     revoked: list[int] = field(default_factory=list)
 
+    noticed_: list[int] = field(default_factory=list)
+
+    async def prepare(self, wanted: LinkWanted) -> LinkWanted:
+        return wanted
+
+    async def noticed(self, tx: Transaction, organisation: OrganisationId, *rest: object) -> None:
+        self.noticed_.append(rest[1])  # type: ignore[arg-type]
+
     async def make(self, tx: Transaction, wanted: LinkWanted) -> Notice:
         self.made.append(wanted)
         raw = f"From: {wanted.sender}\r\nTo: {wanted.address}\r\nSubject: A secure message\r\n\r\nSee the link.\r\n"
@@ -123,7 +131,7 @@ class FakeHabits:
     def conversation(self, references: Sequence[str], in_reply_to: str | None) -> bytes | None:
         return b"thread" if references else None
 
-    async def note_sent(self, tx: Transaction, organisation: OrganisationId, *rest: object) -> None:
+    async def note_sent(self, tx: Transaction, organisation: OrganisationId, *rest: object, **names: object) -> None:
         if len(rest) > 1:
             self.written += rest[1]  # type: ignore[arg-type]
 
@@ -181,7 +189,7 @@ class OutgoingWorld(GatewayWorld):
             opening=opening, carrying=carrying, directory=self.directory, post=post, clock=self.clock
         )
         self.view = OutgoingView(opening=opening, directory=self.directory, clock=self.clock)
-        self.follow = Follow(opening=opening, post=post, audit=self.audit, clock=self.clock)
+        self.follow = Follow(opening=opening, post=post, audit=self.audit, clock=self.clock, portal=[self.links])
 
     async def furnish(self) -> None:
         """People, a shared mailbox, a register entry."""

@@ -7,7 +7,7 @@ Promises
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from carepost.audit.events_outgoing import OutgoingNotDelivered
@@ -19,6 +19,7 @@ from carepost.base.ids import OrganisationId, OutgoingId
 from carepost.delivery.dispatch import Settled, Settlement
 from carepost.gateway import out_letters, out_repo, repo
 from carepost.gateway.out_open import Opening
+from carepost.gateway.out_ports import MakesLinks
 from carepost.gateway.out_post import Post, sending_inbox
 from carepost.gateway.out_repo import Change, StoredOutgoing, StoredRecipient
 from carepost.gateway.out_seal import OutOutcome, Sealing
@@ -42,6 +43,8 @@ class Follow:
     post: Post
     audit: AuditTrail
     clock: Clock
+    # The portal keeps times of its own. It is built after this, since it tells this: whoever builds both joins them.
+    portal: list[MakesLinks] = field(default_factory=list, repr=False)
 
     async def settled(self, tx: Transaction, settlement: Settlement) -> None:
         """Called in the transaction that settles; it acts for the organisation of the message."""
@@ -60,6 +63,9 @@ class Follow:
         else:
             change = Change(settlement.seq, _state(one, settlement), outcome)
             await out_repo.set_recipients(tx, organisation, outgoing, [change], at=settlement.at)
+        if settlement.outcome is Settled.DELIVERED and one.route is Route.PORTAL:
+            for portal in self.portal:
+                await portal.noticed(tx, organisation, outgoing, settlement.seq, settlement.at)
         await self._tell(tx, row, settlement)
 
     async def seen(  # noqa: PLR0917 - the portal's port

@@ -7,7 +7,7 @@ Promises
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import groupby
 
@@ -75,6 +75,7 @@ class Load:
     inside: tuple[_Inside, ...]
     wire: tuple[_Wire, ...]
     links: tuple[Form, ...] = field(repr=False)
+    ready: Mapping[int, object] = field(default_factory=dict, repr=False)  # what the portal has prepared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +95,10 @@ class Carrying:
     host: str
 
     async def load(self, message: Message, to: Sequence[OpenRecipient]) -> Load:
-        """Seal every form that these recipients get. CPU only."""
-        return await aside(len(message.raw) * max(1, len(to) // 10), lambda: self._load(message, to))
+        """Seal every form that these recipients get. Holds nothing meanwhile."""
+        load = await aside(len(message.raw) * max(1, len(to) // 10), lambda: self._load(message, to))
+        ready = {form.seqs[0]: await self.links.prepare(_wanted(load, form)) for form in load.links}
+        return replace(load, ready=ready)
 
     def _load(self, message: Message, to: Sequence[OpenRecipient]) -> Load:
         by_seq = {one.row.seq: one for one in to}
@@ -253,24 +256,8 @@ class Carrying:
         await self._dispatch(tx, message, wire.prepared, recipients, back)
 
     async def _link(self, tx: Transaction, load: Load, form: Form, *, at: datetime) -> None:
-        message, details = load.message, load.message.details
-        one = load.recipients[form.seqs[0]]
-        notice = await self.links.make(
-            tx,
-            LinkWanted(
-                organisation=message.organisation,
-                mailbox=message.row.mailbox,
-                sender=EmailAddress.parse(details.sender),
-                sender_name=details.sender_name,
-                outgoing=message.row.id,
-                trace=message.row.trace,
-                seq=one.row.seq,
-                address=one.address,
-                raw=form.raw,
-                passphrase=details.passphrase,
-                at=at,
-            ),
-        )
+        message, one = load.message, load.recipients[form.seqs[0]]
+        notice = await self.links.make(tx, load.ready[one.row.seq])
         prepared = _prepared(message.organisation, notice.raw)
         await store_object(tx, prepared, at=at)
         # The notice holds nothing of the content (R117): TLS when it is offered is enough.
@@ -308,6 +295,22 @@ class Carrying:
 
 _MOVED = frozenset({Route.INSIDE, Route.RELAY, Route.PORTAL})
 _AT_REST = {Route.HOLD: RecipientState.HELD, Route.REFUSE: RecipientState.REFUSED}
+
+
+def _wanted(load: Load, form: Form) -> LinkWanted:
+    message, details, one = load.message, load.message.details, load.recipients[form.seqs[0]]
+    return LinkWanted(
+        organisation=message.organisation,
+        mailbox=message.row.mailbox,
+        sender=EmailAddress.parse(details.sender),
+        sender_name=details.sender_name,
+        outgoing=message.row.id,
+        trace=message.row.trace,
+        seq=one.row.seq,
+        address=one.address,
+        raw=form.raw,
+        passphrase=details.passphrase,
+    )
 
 
 def _prepared(organisation: OrganisationId, raw: bytes) -> Prepared:

@@ -33,6 +33,9 @@ from carepost.gateway.outgoing import Consideration, OutDoor, Submission
 from carepost.mailauth.fields import split_message
 from carepost.message.model import Message
 from carepost.policy.outbound import Reach, Sensitivity
+from carepost.portal.links import normal_phrase
+from carepost.portal.model import Agreed
+from carepost.portal.secure_messages import PHRASE_MIN
 
 _LATER = "The message cannot be looked at just now. Nothing is lost and nothing was sent; please try again."
 # Without these nobody has looked for what must not leave: the walk does not start.
@@ -196,6 +199,9 @@ class Considering:
     def _too_many(self, submission: Submission) -> list[str]:
         if not submission.recipients:
             return ["It is for nobody. Name at least one recipient."]
+        phrase = submission.passphrase
+        if phrase is not None and len(normal_phrase(phrase, Agreed.PHRASE)) < PHRASE_MIN:
+            return [f"The agreed phrase is too short to protect anything: it needs {PHRASE_MIN} letters or digits."]
         try:
             self.limits.refuse_too_many(len({one.address.key for one in submission.recipients}))
         except NotPossible as too_many:

@@ -35,7 +35,7 @@ class PeopleLook:
     async def look(self, asked: RecipientsAsked) -> list[Finding]:
         mailbox = MailboxRef(asked.mailbox, asked.organisation)
         answered = await self._answered(asked.organisation, asked.answers) if asked.answers else None
-        names = _names(asked.message)
+        names = names_of(asked.message)
         to = [
             Addressed(address=one, name=names.get(one.key, ""), visible=one.key in asked.visible)
             for one in asked.recipients
@@ -64,7 +64,7 @@ class PeopleLook:
         return (await self.messages.summaries(mailbox, answers.folder, [answers.uid])).get(answers.uid)
 
 
-def _names(message: Message) -> dict[str, str]:
+def names_of(message: Message) -> dict[str, str]:
     """What the message calls its recipients, by key."""
     found: dict[str, str] = {}
     for header in ("to", "cc", "bcc"):

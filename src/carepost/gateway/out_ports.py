@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from carepost.audit.model import Actor
 from carepost.base.address import EmailAddress
@@ -54,6 +54,8 @@ class NotesSent(Protocol):
         mailbox: MailboxId,
         addresses: Sequence[EmailAddress],
         at: datetime,
+        *,
+        names: Mapping[str, str] | None = None,  # as the message calls them, by key
     ) -> None: ...
 
 
@@ -123,7 +125,6 @@ class LinkWanted:
     address: EmailAddress
     raw: bytes = field(repr=False)  # as this recipient may see it: no Bcc
     passphrase: str | None = field(default=None, repr=False)
-    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +138,22 @@ class Notice:
 class MakesLinks(Protocol):
     """The portal."""
 
-    async def make(self, tx: Transaction, wanted: LinkWanted) -> Notice:
-        """Seal it for its reader, in the caller's transaction."""
+    async def prepare(self, wanted: LinkWanted) -> object:
+        """Seal it for its reader: whatever takes time. Holds nothing."""
+        ...
+
+    async def make(self, tx: Transaction, ready: Any) -> Notice:
+        """Write what was prepared, in the caller's transaction."""
         ...
 
     async def revoke(
         self, tx: Transaction, actor: Actor, organisation: OrganisationId, outgoing: OutgoingId, seqs: Sequence[int]
     ) -> frozenset[int]:
         """Make these links dead; which of them there were."""
+        ...
+
+    async def noticed(
+        self, tx: Transaction, organisation: OrganisationId, outgoing: OutgoingId, seq: int, at: datetime
+    ) -> None:
+        """The recipient's mail system has taken the notice over."""
         ...

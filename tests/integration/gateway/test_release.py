@@ -212,6 +212,7 @@ async def test_what_became_of_each_recipient_is_told_once_and_cannot_be_missed(w
         RecipientState.OPENED,
     ]
     assert row.recipients[0].delayed
+    assert world.links.noticed_ == [0, 2], "the portal knows that its notices were taken"
     assert row.recipients[2].opened_at == world.clock.now()
     assert await world.inbox(world.hers) == [bounce]
     assert await world.view.tray(world.nurse, world.hers.id) == 1
