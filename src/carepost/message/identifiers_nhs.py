@@ -34,6 +34,11 @@ _TELEPHONE = re.compile(
 )
 _OURS = re.compile(r"nhs|chi\b|h ?& ?c|hcn\b")
 _STUCK = re.compile(r"(?:nhs|chi|hcn|hc|no|nr|num|number|id|patient|pt|mrn)$", re.IGNORECASE)
+# In a table that lost its columns the head stands a line or two above.
+_CALLED_SO = re.compile(
+    r"(?<![a-z])(?:nhs|chi|h\s?[&+]\s?c|hcn)[\s_-]{0,3}(?:number|num|no|nr)(?![a-z])|(?<![a-z])nhsnumber", re.IGNORECASE
+)
+_LINE = 250
 _BEFORE = 30
 _TOKEN = 200
 
@@ -45,16 +50,19 @@ def look_for_health_numbers(text: str) -> Iterator[Candidate]:
         value = only_digits(found[0])
         if not is_valid(value) or _is_something_else(text, start, end):
             continue
-        kind = _kind(value, text[max(0, start - _BEFORE) : start].lower())
-        if kind is not None:
-            beside = near_health(text, start, end)
-            yield Candidate(kind, start, end, Strength.STRONG if beside else Strength.WEAK, value)
+        by_range = kind_by_range(value)
+        sure = near_health(text, start, end) or _CALLED_SO.search(text, max(0, start - _LINE), start)
+        if not sure and by_range is None and _is_time(found[0]):
+            continue
+        # A range that nobody has been given today is no reason to let a number go.
+        kind = by_range or Identifier.NHS
+        yield Candidate(kind, start, end, Strength.STRONG if sure else Strength.WEAK, value)
     for found in _LABELLED.finditer(text):
         value = only_digits(found[2])
         if is_valid(value):
-            kind = _kind(value, found[1].lower())
-            if kind is not None:
-                yield Candidate(kind, found.start(2), found.end(2), Strength.STRONG, value)
+            named = _kind(value, found[1].lower())
+            if named is not None:
+                yield Candidate(named, found.start(2), found.end(2), Strength.STRONG, value)
 
 
 def is_valid(digits: str) -> bool:
@@ -105,6 +113,11 @@ def is_in_address(text: str, start: int, end: int) -> bool:
     if "://" in head or head.lower().startswith(("www.", "mailto:", "cid:", "href=")) or tail in {"@", "%"}:
         return "nhs" not in head[-12:].lower()
     return head[-1:] in {"@", "%", "$", "=", "&", "#"} and not _STUCK.search(head[:-1])
+
+
+def _is_time(digits: str) -> bool:
+    """Seconds since 1970, of the years 2011 to 2036: logs are full of them."""
+    return digits.isdigit() and 1_300_000_000 <= int(digits) < 2_100_000_000
 
 
 def _is_something_else(text: str, start: int, end: int) -> bool:

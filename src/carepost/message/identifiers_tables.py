@@ -137,7 +137,7 @@ def _numbers(row: Row, columns: Mapping[int, _Column]) -> Iterator[tuple[str, Id
             digits = "0" + digits  # a spreadsheet drops the zero that a number begins with
         if len(digits) != 10 or len(cell.translate(_SEPARATORS)) != len(only_digits(cell)):
             continue
-        kind = kind_by_range(digits) or (Identifier.NHS if vouched else None)
+        kind = kind_by_range(digits) or Identifier.NHS  # as in a text: see identifiers_nhs
         yield digits, kind if is_valid(digits) else None, vouched
 
 
