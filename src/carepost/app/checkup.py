@@ -10,6 +10,7 @@ from carepost.app.delivery_rooms import delivery_rooms, signed_domains
 from carepost.app.relay import scanner
 from carepost.app.resolving import resolver
 from carepost.app.storage import storage
+from carepost.app.transport import own_sts_policy
 from carepost.base.clock import SystemClock
 from carepost.base.errors import MailError, TryLater
 from carepost.infra.settings import Settings
@@ -49,6 +50,7 @@ async def dns_records(settings: Settings, addresses: Sequence[str]) -> list[publ
             [ip_address(address) for address in addresses],
             report_to=report_to,
             signing=await signed_domains(areas, delivery_rooms(areas)),
+            sts=own_sts_policy(settings),
         )
 
     async with storage(settings) as dsns, open_areas(settings, dsns) as areas:
@@ -72,7 +74,8 @@ async def _publication(settings: Settings, areas: Areas) -> Found:
     if not own:
         return Found("dns", Standing.MIND, "There is no mail domain of ours yet.", "carepost domain add DOMAIN")
     signing = await signed_domains(areas, delivery_rooms(areas))
-    records = publish.wanted(settings.service.hostname, own, [], report_to=f"postmaster@{own[0]}", signing=signing)
+    report_to, sts = f"postmaster@{own[0]}", own_sts_policy(settings)
+    records = publish.wanted(settings.service.hostname, own, [], report_to=report_to, signing=signing, sts=sts)
     checked = await publish.check(resolver(settings), records)
     wrong = [one for one in checked if one.standing is not publish.Standing.RIGHT]
     if wrong:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from carepost.app.areas import Areas
 from carepost.app.mail_out import MailOutRooms
+from carepost.app.transport import own_sts_policy
 from carepost.base.errors import TryLater
 from carepost.directory.register_keeping import RegisterKeeping
 from carepost.gateway.deck import shipped_inbound
@@ -19,6 +20,7 @@ from carepost.infra.tls import ServerTls
 from carepost.web.mail.rooms import MailRooms
 from carepost.web.model import WebPolicy
 from carepost.web.site import SiteIdentity, SiteRooms, Sites, build
+from carepost.web.status.mail_policy import with_mail_policy
 from carepost.web.writing.rooms import WritingPolicy, WritingRooms
 
 # A page is a few kilobytes; a request head larger than this is no browser's.
@@ -38,6 +40,7 @@ async def serve_pages(
     """Serve both origins until cancelled."""
     sites = build_sites(areas, out)
     pages, proxies = canonical(sites.pages, areas.settings.web.url), areas.settings.web.trusted_proxies
+    pages = with_mail_policy(pages, own_sts_policy(areas.settings), areas.directory.look.own_domains)
     async with asyncio.TaskGroup() as group:
         group.create_task(_serve(pages, web, tls, proxies))
         group.create_task(_serve(sites.content, content, tls, proxies))

@@ -9,6 +9,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 
 from carepost.base.address import Domain
+from carepost.mailauth.mta_sts import StsPolicy
 from carepost.mailauth.resolver import NoSuchName, Resolver, ResolverTrouble
 
 IpAddress = IPv4Address | IPv6Address
@@ -81,8 +82,12 @@ def wanted(
     *,
     report_to: str,
     signing: Sequence[tuple[str, str]] = (),
+    sts: StsPolicy | None = None,
 ) -> list[Record]:
-    """Every record this installation needs, host first. `signing`: names and values of the keys we sign with."""
+    """Every record this installation needs, host first.
+
+    `signing`: names and values of the keys we sign with. `sts`: the MTA-STS policy that the pages serve.
+    """
     records = [
         Record(hostname, Kind.A if address.version == 4 else Kind.AAAA, str(address), "Where the mail host is.")
         for address in addresses
@@ -108,7 +113,24 @@ def wanted(
                 "Others tell us when TLS to us fails (R108).",
             ),
         ]
+        records += _policy_records(domain, addresses, sts)
     return records + [signing_record(name, value) for name, value in signing]
+
+
+def _policy_records(domain: Domain, addresses: Sequence[IpAddress], sts: StsPolicy | None) -> list[Record]:
+    """That there is a policy, and where: the pages answer under this name too, with a certificate for it."""
+    if sts is None:
+        return []
+    host, why = f"mta-sts.{domain}", "Where others fetch our policy; its web server needs a certificate for this name."
+    return [
+        Record(
+            f"_mta-sts.{domain}",
+            Kind.TXT,
+            f"v=STSv1; id={sts.id}",
+            "Others send to us over verified TLS only (R108). It changes with the policy.",
+        ),
+        *(Record(host, Kind.A if one.version == 4 else Kind.AAAA, str(one), why) for one in addresses),
+    ]
 
 
 async def check(resolver: Resolver, records: Sequence[Record]) -> list[Checked]:

@@ -1,5 +1,6 @@
 """The domain name system of the sample world, as a table (see app/resolving.py)."""
 
+from carepost.mailauth.mta_sts import Mode, StsPolicy
 from carepost.ops.demo.world import ORGANISATIONS, OUTSIDE
 
 
@@ -10,7 +11,9 @@ def zone_toml(hostname: str) -> str:
     for domain, ip, listed in OUTSIDE:
         lines.append(f'"{domain}" = ["v=spf1 ip4:{ip} -all"]')
         lines.append(f'"_dmarc.{domain}" = ["v=DMARC1; p={"reject" if listed else "none"}"]')
+    policy = StsPolicy(Mode.TESTING, (hostname.lower(),), 7 * 86_400)  # as the settings' defaults have it
     for organisation in ORGANISATIONS:
+        lines.append(f'"_mta-sts.{organisation.domain}" = ["v=STSv1; id={policy.id}"]')
         lines.append(f'"{organisation.domain}" = ["v=spf1 mx -all"]')
         lines.append(f'"_dmarc.{organisation.domain}" = ["v=DMARC1; p=reject; rua=mailto:{report_to}"]')
         lines.append(f'"_smtp._tls.{organisation.domain}" = ["v=TLSRPTv1; rua=mailto:{report_to}"]')
