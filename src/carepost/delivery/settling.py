@@ -57,12 +57,14 @@ class Settling:
             locked = await repo.lock_turns(tx, parcel.organisation, parcel.id, [to.seq for to in recipients])
             told: list[repo.Told] = []
             news: list[News] = []
+            # Those that were put off together come back together, in one conversation.
+            seed = self.chance.getrandbits(64)
             for to, result in zip(recipients, sent.results, strict=True):
                 word = LastWord(result=result, evidence=sent.evidence)
                 turn = locked.get(to.seq)
                 if turn is None or not _may_settle(turn, owner, word.result):
                     continue
-                told.append(await self._told(tx, parcel, turn, word, now=now))
+                told.append(await self._told(tx, parcel, turn, word, now=now, chance=Random(seed)))
                 outcome = _outcome(told[-1], turn)
                 if outcome is not None:
                     news.append(News(to=to, outcome=outcome, word=word))
@@ -104,7 +106,14 @@ class Settling:
         return told
 
     async def _told(
-        self, tx: Transaction, parcel: Parcel, turn: repo.Locked, word: LastWord, *, now: datetime
+        self,
+        tx: Transaction,
+        parcel: Parcel,
+        turn: repo.Locked,
+        word: LastWord,
+        *,
+        now: datetime,
+        chance: Random,
     ) -> repo.Told:
         """The state that follows. PURE but for the sealing."""
         result, state, next_at = word.result, "queued", None
@@ -115,7 +124,7 @@ class Settling:
         else:
             attempts = turn.attempts + 1
             step = what_next(
-                self.queue.schedule, attempts=attempts, expires_at=parcel.expires_at, now=now, chance=self.chance
+                self.queue.schedule, attempts=attempts, expires_at=parcel.expires_at, now=now, chance=chance
             )
             if isinstance(step, Again):
                 next_at = step.at
