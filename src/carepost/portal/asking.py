@@ -59,8 +59,10 @@ class Asking:
             paragraphs = [
                 f"{name} ({who}) asks to read the secure message that you sent to {message.details.address}.",
                 f"They wrote: {words}" if words else "They gave no reason.",
-                "Nobody has proved that this is their name. Open the message in Sent to say yes or no; if you do "
-                "nothing, they cannot read it.",
+                (
+                    "Nobody has proved that this is their name. Open the message in Sent to say yes or no; if you do "
+                    "nothing, they cannot read it."
+                ),
                 f"Reference {message.trace}.",
             ]
             raw = sender_letter(head, subject="Somebody asks to read a secure message of yours", paragraphs=paragraphs)

@@ -82,7 +82,7 @@ class PortalPolicy:
 
     url: str = "http://127.0.0.1:8081"
     # The local part of the one address of each domain that notices and codes come from. Nobody reads it.
-    writer: str = "secure-message"
+    writer: str = "secure-messages"
     expires_after: timedelta = timedelta(days=28)  # R122
     expires_max: timedelta = timedelta(days=365)  # R122
     # The least proof for a message with patient details whose sender gave no phrase. ADR-0017 says why L1.

@@ -98,7 +98,7 @@ class Replying:
         original = await asyncio.to_thread(parse, raw) if raw else None
         sender = EmailAddress.parse(message.details.sender)
         others = await self.others(message, original) if written.to_all and original is not None else []
-        reply = await asyncio.to_thread(self._composed, browser, message, original, written, sender, tuple(others))
+        reply = await asyncio.to_thread(self._composed, browser, message, original, written, (sender, *others))
         await self._count(browser, message, octets=octets)
         try:
             await self.receive.receive(reply)
@@ -115,9 +115,9 @@ class Replying:
         message: SecureMessage,
         original: Message | None,
         written: Written,
-        sender: EmailAddress,
-        others: tuple[EmailAddress, ...],
+        to: tuple[EmailAddress, ...],
     ) -> Reply:
+        sender, *others = to
         author, trace = EmailAddress.parse(message.details.address), new_trace_id()
         subject = clean(original.subject if original else written.subject, _SUBJECT_MAX) or "A secure message"
         if original is not None and not subject.lower().startswith("re:"):
@@ -138,14 +138,14 @@ class Replying:
             date=self.reading.messages.clock.now(),
             message_id=f"{trace.lower()}@{sender.domain}",
             extra_headers=[*extra, ("X-Carepost-Portal", f"external via portal, level {message.level.value}")],
-            cc=list(others),
+            cc=others,
         )
         return Reply(
             trace=trace,
             organisation=message.organisation,
             mailbox=message.mailbox,
             author=author,
-            to=(sender, *others),
+            to=to,
             level=message.level,
             client=browser.client,
             raw=raw,
