@@ -13,6 +13,7 @@ from carepost.app.delivery_rooms import DeliveryRooms, delivery_rooms
 from carepost.app.mail_out import MailOutRooms, mail_out_rooms
 from carepost.app.portal_rooms import portal_links
 from carepost.app.resolving import resolver
+from carepost.app.tls_reports import write_reports
 from carepost.app.transport import transport_rooms
 from carepost.app.worker import Chore, Joined
 from carepost.base.errors import MailError
@@ -25,6 +26,7 @@ log = get_logger("worker")
 _RELEASE_SECONDS = 1.0
 _FLUSH_SECONDS = 60.0
 _REMIND_SECONDS = 60.0
+_REPORT_SECONDS = 3600.0
 _FORGET_SECONDS = 3600.0
 
 
@@ -48,6 +50,7 @@ async def mail_out_joined(areas: Areas, delivery: DeliveryRooms) -> AsyncIterato
         Chore("release", _RELEASE_SECONDS, out.release.run_due),
         Chore("reminders", _REMIND_SECONDS, partial(_each, areas, out.release.remind)),
         Chore("TLS counts", _FLUSH_SECONDS, transport.results.flush),
+        Chore("TLS reports", _REPORT_SECONDS, partial(write_reports, areas, delivery.queue, transport)),
         Chore("forgetting mail out", _FORGET_SECONDS, partial(_forget, areas, out)),
     )
     yield Joined(transport=transport.transport, follower=out.follow, chores=chores)

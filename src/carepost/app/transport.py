@@ -1,7 +1,7 @@
 """The last step of mail out, built from the settings: mail hosts, TLS, DANE, MTA-STS, and the reports about them.
 
 `transport` crosses the hop; `proofs` tells beforehand how well a domain's hosts are proved; `results` counts, and its
-`flush` is a chore of every minute; `reports` is a chore of every hour, given a way into the queue.
+`flush` is a chore of every minute; `reports` gives the chore that app/tls_reports.py joins to the queue.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from carepost.delivery.link import ClientTls
 from carepost.delivery.proof import Proofs
 from carepost.delivery.repo_transport import StsPolicyTable, TransportSeals
 from carepost.delivery.sts_policies import StsPolicies
-from carepost.delivery.tls_results import ReportPolicy, SendsReport, TlsReports, TlsResults
+from carepost.delivery.tls_results import ReportPolicy, TlsReports, TlsResults
 from carepost.delivery.transport import Transport, TransportPolicy
 from carepost.infra.db import Database
 from carepost.infra.settings import Settings
@@ -33,9 +33,8 @@ class TransportRooms:
     transport: Transport
     proofs: Proofs
     results: TlsResults
-    exceptions: frozenset[Domain]  # R107: verified TLS is not demanded for these
 
-    def reports(self, settings: Settings, send: SendsReport, *, sender: EmailAddress) -> TlsReports | None:
+    def reports(self, settings: Settings, *, sender: EmailAddress) -> TlsReports | None:
         """The chore that writes reports; None: the settings want none. `sender`: whom other systems may answer."""
         if not settings.transport.tls_reports:
             return None
@@ -46,7 +45,6 @@ class TransportRooms:
             clock=self.results.clock,
             resolver=self.proofs.resolver,
             policy=ReportPolicy(reporter=reporter, sender=sender),
-            send=send,
         )
 
 
@@ -69,8 +67,7 @@ def transport_rooms(
     proofs = Proofs(resolver=resolver, policies=policies, hosts=hosts)
     results = TlsResults(db=db, seals=seals, clock=clock)
     transport = Transport(proofs=proofs, tls=tls, clock=clock, policy=transport_policy(settings, hosts), counts=results)
-    exceptions = frozenset(Domain.parse(name) for name in given.no_tls_demanded)
-    return TransportRooms(transport=transport, proofs=proofs, results=results, exceptions=exceptions)
+    return TransportRooms(transport=transport, proofs=proofs, results=results)
 
 
 def transport_policy(settings: Settings, hosts: HostPolicy) -> TransportPolicy:

@@ -121,10 +121,9 @@ class TlsReports:
     clock: Clock
     resolver: Resolver
     policy: ReportPolicy
-    send: SendsReport
 
-    async def write_due(self) -> int:
-        """Reports about days that are over; how many were given to the queue. Raises TryLater."""
+    async def write_due(self, send: SendsReport) -> int:
+        """Reports about days that are over; how many `send` has given to the queue. Raises TryLater."""
         now, given = self.clock.now(), 0
         async with self.db.transaction() as tx:
             await repo.forget_policies(tx, now)
@@ -139,7 +138,7 @@ class TlsReports:
                 continue  # DNS gave no answer: next time
             async with self.db.transaction() as tx:
                 if await repo.claim(tx, which, now) and asked:
-                    await self.send(tx, self._mail(tallies, which.day, asked))
+                    await send(tx, self._mail(tallies, which.day, asked))
                     given += 1
         return given
 

@@ -271,10 +271,6 @@ class Transport(_Section, frozen=True, kw_only=True):
     policy_seconds: Annotated[
         float, says("How long the fetching of another domain's MTA-STS policy may take (RFC 8461 §3.3).", ge=1, le=60)
     ] = 60
-    no_tls_demanded: Annotated[
-        Strings,
-        says("Secure domains for which verified TLS is not demanded, one by one (R107). Sensitive mail: never."),
-    ] = ()
     tls_reports: Annotated[bool, says("Tell other domains daily how TLS with them went, if they ask (RFC 8460).")] = (
         True
     )

@@ -98,9 +98,9 @@ class Post:
         self.given.append(mail)
 
 
-def reports(database: Database, clock: FixedClock, post: Post, resolver: FakeResolver | None = None) -> TlsReports:
+def reports(database: Database, clock: FixedClock, resolver: FakeResolver | None = None) -> TlsReports:
     asks = FakeResolver(txt={f"_smtp._tls.{TRUST}": ["v=TLSRPTv1; rua=mailto:tls@trust-canary.example"]})
-    return TlsReports(db=database, seals=SEALS, clock=clock, resolver=resolver or asks, policy=SERVICE, send=post)
+    return TlsReports(db=database, seals=SEALS, clock=clock, resolver=resolver or asks, policy=SERVICE)
 
 
 async def test_counts_equal_what_happened_and_are_reported_once(
@@ -122,12 +122,12 @@ async def test_counts_equal_what_happened_and_are_reported_once(
     with psycopg.connect(superuser_dsn) as everything:
         rows = str(everything.execute("SELECT tls_result::text FROM tls_result").fetchall())
     assert "canary" not in rows
-    chore = reports(database, clock, post)
-    assert await chore.write_due() == 0, "the day is not over"
+    chore = reports(database, clock)
+    assert await chore.write_due(post) == 0, "the day is not over"
     clock.advance(timedelta(days=1))
-    assert await chore.write_due() == 1
-    assert await chore.write_due() == 0
-    assert await reports(database, clock, post).write_due() == 0
+    assert await chore.write_due(post) == 1
+    assert await chore.write_due(post) == 0
+    assert await reports(database, clock).write_due(post) == 0
     (mail,) = post.given
     assert (mail.domain, [str(one) for one in mail.to]) == (TRUST, ["tls@trust-canary.example"])
     message = message_from_bytes(mail.raw)
@@ -151,7 +151,7 @@ async def test_a_domain_that_does_not_ask_gets_no_report_and_is_not_asked_again(
     await results.flush()
     clock.advance(timedelta(days=1))
     for _ in range(3):
-        assert await reports(database, clock, post, resolver).write_due() == 0
+        assert await reports(database, clock, resolver).write_due(post) == 0
     assert len(resolver.asked) == 1
 
 
@@ -161,8 +161,8 @@ async def test_when_dns_gives_no_answer_the_report_waits(database: Database, clo
     await results.flush()
     clock.advance(timedelta(days=1))
     away = FakeResolver(fails={f"_smtp._tls.{TRUST}"})
-    assert await reports(database, clock, post, away).write_due() == 0
-    assert await reports(database, clock, post).write_due() == 1
+    assert await reports(database, clock, away).write_due(post) == 0
+    assert await reports(database, clock).write_due(post) == 1
 
 
 async def test_a_report_that_the_queue_does_not_take_is_written_again(database: Database, clock: FixedClock) -> None:
@@ -175,8 +175,8 @@ async def test_a_report_that_the_queue_does_not_take_is_written_again(database: 
     await results.flush()
     clock.advance(timedelta(days=1))
     with pytest.raises(TryLater):
-        await reports(database, clock, Full()).write_due()  # type: ignore[arg-type]
-    assert await reports(database, clock, post).write_due() == 1
+        await reports(database, clock).write_due(Full())
+    assert await reports(database, clock).write_due(post) == 1
 
 
 async def test_counts_are_bounded_and_survive_a_database_that_is_away(database: Database, clock: FixedClock) -> None:
@@ -204,7 +204,7 @@ async def test_old_policies_and_counts_are_forgotten(database: Database, superus
     await results.flush()
     await StsPolicyTable(database, SEALS, clock).put(TRUST, KeptPolicy("1", POLICY, clock.now()))
     clock.advance(timedelta(days=30))
-    await reports(database, clock, Post()).write_due()
+    await reports(database, clock).write_due(Post())
     with psycopg.connect(superuser_dsn) as everything:
         left = everything.execute(
             "SELECT (SELECT count(*) FROM tls_result) + (SELECT count(*) FROM sts_policy) "
