@@ -11,7 +11,6 @@ from datetime import timedelta
 from carepost.app.areas import Areas
 from carepost.app.relay import check_policy, scanner
 from carepost.directory.correspondents import Correspondents
-from carepost.directory.correspondents_model import CorrespondentsPolicy
 from carepost.gateway.checks.attachments import attachments
 from carepost.gateway.checks.malware import Scanner
 from carepost.gateway.checks.outgoing import OutgoingCheckPolicy, outgoing_checks
@@ -63,6 +62,11 @@ def follow_room(areas: Areas) -> Follow:
     return Follow(opening=_opening(areas), post=_post(areas), audit=areas.audit, clock=areas.clock)
 
 
+def outgoing_view(areas: Areas) -> OutgoingView:
+    """Only looking: for `carepost why` and `trace`."""
+    return OutgoingView(opening=_opening(areas), directory=areas.directory.look, clock=areas.clock)
+
+
 def mail_out_rooms(
     areas: Areas, *, queue: Queue, links: MakesLinks, makes_scanner: MakesScanner = scanner
 ) -> MailOutRooms:
@@ -71,15 +75,7 @@ def mail_out_rooms(
     opening, post, follow = _opening(areas), _post(areas), follow_room(areas)
     follow.portal.append(links)
     carrying = Carrying(edge=areas.edge, audit=areas.audit, queue=queue, links=links, host=settings.service.hostname)
-    correspondents = Correspondents(
-        db=db,
-        directory=directory,
-        keys=areas.store.keys,
-        edge=areas.edge,
-        audit=areas.audit,
-        clock=clock,
-        policy=CorrespondentsPolicy(),
-    )
+    correspondents = _correspondents(areas)
     prompts, storms = Prompts(db=db, clock=clock), StormBreaker(db=db, edge=areas.edge, clock=clock)
     limits = SendingLimits(clock=clock, policy=sending_policy(settings))
     outbound = Outbound(
@@ -95,7 +91,7 @@ def mail_out_rooms(
     )
     return MailOutRooms(
         outbound=outbound,
-        view=OutgoingView(opening=opening, directory=directory, clock=clock),
+        view=outgoing_view(areas),
         release=Release(
             opening=opening,
             carrying=carrying,
@@ -108,6 +104,17 @@ def mail_out_rooms(
         correspondents=correspondents,
         prompts=prompts,
         storms=storms,
+    )
+
+
+def _correspondents(areas: Areas) -> Correspondents:
+    return Correspondents(
+        db=areas.db,
+        directory=areas.directory.look,
+        keys=areas.store.keys,
+        edge=areas.edge,
+        audit=areas.audit,
+        clock=areas.clock,
     )
 
 

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from carepost.base.errors import NotPossible
-from carepost.base.ids import HeldId, OrganisationId
+from carepost.base.ids import HeldId, OrganisationId, TraceId
 from carepost.cli import common
 from carepost.cli.common import ConfigOption, JsonOption
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from carepost.app.areas import Areas
+    from carepost.directory.model import Organisation
+    from carepost.gateway.verdict import Record
 
 
 class Direction(StrEnum):
@@ -62,26 +66,33 @@ def why(
     json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Why a message was delivered, held or refused, in plain words."""
+    """Why a message was delivered, sent, held or refused, in plain words."""
+    from carepost.app.mail_out import outgoing_view
     from carepost.gateway.deck import shipped_inbound
-    from carepost.gateway.explain import Explanation, explain
+    from carepost.gateway.explain import explain
+    from carepost.gateway.out_story import became
 
-    async def work(areas: "Areas") -> list[tuple[str, Explanation]]:
-        found: list[tuple[str, Explanation]] = []
+    async def work(areas: "Areas") -> list[tuple[str, str, list[str]]]:
+        found: list[tuple[str, str, list[str]]] = []
+        view = outgoing_view(areas)
         for organisation in await areas.organisations():
             records = await areas.gateway.trace.find(common.operator(), organisation.id, message)
-            found += [(organisation.name, explain(record, shipped_inbound())) for record in records]
+            traces = [TraceId(record.trace) for record in records if record.is_outgoing]
+            rows = await view.became(common.operator(), organisation.id, traces) if traces else {}
+            for record in records:
+                story, row = explain(record, shipped_inbound()), rows.get(TraceId(record.trace))
+                found.append((organisation.name, story.headline, [*story.lines(), *(became(row) if row else [])]))
         return found
 
     stories = common.with_areas(config, work)
     if not stories:
         raise NotPossible(f"Nothing is known of {message}. Decisions are kept for 90 days; check the reference.")
-    for organisation, story in stories:
+    for organisation, headline, lines in stories:
         if json:
-            common.show({"organisation": organisation, "headline": story.headline, "lines": story.lines()})
+            common.show({"organisation": organisation, "headline": headline, "lines": lines})
             continue
         common.say(f"{organisation}:")
-        for line in story.lines():
+        for line in lines:
             common.say(f"  {line}" if line else "")
 
 
@@ -114,16 +125,30 @@ def trace(
             page = await areas.gateway.trace.search(
                 common.operator(), organisation.id, by, value or "", since=since, limit=limit
             )
-            for record in page.records:
-                at = record.at.isoformat(timespec="seconds")
-                rows.extend(
-                    (at, record.trace, organisation.code, one.address, one.action, one.card or "")
-                    for one in record.details.recipients
-                )
+            rows += await _traced(areas, organisation, page.records)
         return sorted(rows, key=lambda row: str(row[0]), reverse=True)
 
-    names = ("at", "reference", "organisation", "recipient", "action", "card")
+    names = ("at", "reference", "organisation", "recipient", "action", "became", "card")
     _show_rows(names, common.with_areas(config, work), json=json)
+
+
+async def _traced(
+    areas: "Areas", organisation: "Organisation", records: "Sequence[Record]"
+) -> list[tuple[object, ...]]:
+    """A row for each recipient; of what went out, with what became of it since."""
+    from carepost.app.mail_out import outgoing_view
+    from carepost.gateway.out_story import states_of
+
+    traces = [TraceId(record.trace) for record in records if record.is_outgoing]
+    sent = await outgoing_view(areas).became(common.operator(), organisation.id, traces) if traces else {}
+    rows: list[tuple[object, ...]] = []
+    for record in records:
+        at = record.at.isoformat(timespec="seconds")
+        states = states_of(sent.get(TraceId(record.trace)))
+        for one in record.details.recipients:
+            became = states.get(one.address, "")
+            rows.append((at, record.trace, organisation.code, one.address, one.action, became, one.card or ""))
+    return rows
 
 
 def _show_rows(names: tuple[str, ...], rows: list[tuple[object, ...]], *, json: bool) -> None:

@@ -11,6 +11,8 @@ from carepost.audit.events import EventName
 from carepost.base.errors import NotPossible, TryLater
 from carepost.delivery.dispatch import Settled, Settlement
 from carepost.delivery.model import HopEvidence, VerifiedBy
+from carepost.gateway.out_story import became as story
+from carepost.gateway.out_story import states_of
 from carepost.gateway.outgoing import Draft, OutState, Recall, RecipientState, Submitted
 from carepost.infra.db import Database
 from carepost.store.model import Flag, SpecialUse
@@ -223,6 +225,11 @@ async def test_what_became_of_each_recipient_is_told_once_and_cannot_be_missed(w
     await settle(world, done, 1, Settled.EXPIRED)
     became = await world.view.became(OPERATOR, world.practice, [done.trace])
     assert [one.state.value for one in became[done.trace].recipients] == ["noticed", "expired", "opened"]
+    told = "\n".join(story(became[done.trace]))
+    assert "b@shop.example: was not delivered in time" in told
+    assert "pat@gmail.example: the secure message was opened, first on 22 November 2026" in told
+    assert states_of(became[done.trace])["a@shop.example"] == "noticed"
+    assert states_of(None) == {}
 
 
 async def test_a_link_that_ran_out_unopened_is_not_delivered(world: OutgoingWorld) -> None:
