@@ -19,7 +19,6 @@ SHORT = Deadlines(connect=5, greeting=1, hello=1, tls=2, mail=1, recipient=1, da
 PEOPLE = ("jo@trust.example", "lee@trust.example")
 NOT_HANDED_OVER = {
     # A short message is on its way as a whole before they hang up: what they have of it nobody can know.
-    "hangs up within the message": Script(drop_within_content=20),
     "hangs up at once": Script(drop_at=frozenset({"CONNECT"})),
     "hangs up after EHLO": Script(drop_at=frozenset({"EHLO"})),
     "hangs up after MAIL": Script(drop_at=frozenset({"MAIL"})),
