@@ -27,7 +27,8 @@ _HEADERS = (
     "Connection: close\r\n"
 )
 _STYLE = """
-:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;margin:0 auto;padding:1rem;max-width:60rem}
+:root{color-scheme:light dark}body{font:1rem/1.5 system-ui,sans-serif;margin:0 auto;padding:1rem;max-width:60rem;
+overflow-wrap:anywhere}
 table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.4rem .6rem .4rem 0;vertical-align:top;
 border-bottom:1px solid #8888}td{overflow-wrap:anywhere}pre{white-space:pre-wrap;overflow-wrap:anywhere;
 border:1px solid #8888;padding:.8rem}a{padding:.3rem 0;display:inline-block}dt{font-weight:600}dd{margin:0 0 .6rem}
