@@ -25,7 +25,16 @@ from carepost.gateway.out_consider import Considering, OutboundLimits
 from carepost.gateway.out_decide import OutboundDecks
 from carepost.gateway.out_keep import Keeping
 from carepost.gateway.out_open import Opening
-from carepost.gateway.out_ports import Counting, LinkWanted, Notice, RecipientsAsked
+from carepost.gateway.out_ports import (
+    Counting,
+    LimitsSending,
+    LinkWanted,
+    LooksAtRecipients,
+    MakesLinks,
+    Notice,
+    Queue,
+    RecipientsAsked,
+)
 from carepost.gateway.out_post import Post
 from carepost.gateway.out_view import OutgoingView
 from carepost.gateway.outbound import Outbound
@@ -158,26 +167,41 @@ class OutgoingWorld(GatewayWorld):
     def build(self, checks: Sequence[Check] | None = None) -> None:
         if checks is None:
             checks = (*outgoing_checks(scanner=self.scanner), attachments(OutgoingCheckPolicy().blocked), structure())
-        opening = Opening(db=self.db, keys=self.keys)
+        self.checks = checks
+        counting = Counting(limits=self.habits, storms=self.habits, prompts=self.habits, written=self.habits)
+        self.post = Post(directory=self.directory, pages="https://mail.riverside.example")
+        self.opening = Opening(db=self.db, keys=self.keys)
+        self.follow = Follow(
+            opening=self.opening, post=self.post, audit=self.audit, clock=self.clock, portal=[self.links]
+        )
+        self.view = OutgoingView(opening=self.opening, directory=self.directory, clock=self.clock)
+        self.join(self.people_known, self.habits, counting, self.queue, self.links)
+
+    def join(
+        self,
+        people: LooksAtRecipients,
+        limits: LimitsSending,
+        counting: Counting,
+        queue: Queue,
+        links: MakesLinks,
+    ) -> None:
+        opening, post = self.opening, self.post
         considering = Considering(
             directory=self.directory,
-            checks=checks,
-            people=self.people_known,
-            limits=self.habits,
+            checks=self.checks,
+            people=people,
+            limits=limits,
             decks=OutboundDecks(routes=shipped_outbound(), care=shipped_care()),
             clock=self.clock,
             policy=OutboundLimits(free_mail=FREE),
         )
-        carrying = Carrying(
-            edge=self.edge, audit=self.audit, queue=self.queue, links=self.links, host="mx.riverside.example"
-        )
-        post = Post(directory=self.directory, pages="https://mail.riverside.example")
-        self.opening, self.carrying = opening, carrying
+        carrying = Carrying(edge=self.edge, audit=self.audit, queue=queue, links=links, host="mx.riverside.example")
+        self.carrying = carrying
         self.outbound = Outbound(
             considering=considering,
             keeping=Keeping(db=self.db, edge=self.edge),
             opening=opening,
-            counting=Counting(limits=self.habits, storms=self.habits, prompts=self.habits, written=self.habits),
+            counting=counting,
             post=post,
             audit=self.audit,
             clock=self.clock,
@@ -188,8 +212,6 @@ class OutgoingWorld(GatewayWorld):
         self.release = Release(
             opening=opening, carrying=carrying, directory=self.directory, post=post, clock=self.clock
         )
-        self.view = OutgoingView(opening=opening, directory=self.directory, clock=self.clock)
-        self.follow = Follow(opening=opening, post=post, audit=self.audit, clock=self.clock, portal=[self.links])
 
     async def furnish(self) -> None:
         """People, a shared mailbox, a register entry."""

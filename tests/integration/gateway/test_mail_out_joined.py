@@ -1,0 +1,149 @@
+"""The outbound walk joined to the real queue, habits and portal: what one room promises the other keeps."""
+
+from datetime import timedelta
+
+import pytest
+from tests.fakes.outgoing_world import FREE, NHS, OutgoingWorld, answered
+
+from carepost.base.address import Domain, EmailAddress
+from carepost.base.errors import NotPossible
+from carepost.delivery.queue import DeliveryQueue
+from carepost.directory.correspondents import Correspondents
+from carepost.gateway.out_consider import OutboundLimits
+from carepost.gateway.out_links import PortalLinks
+from carepost.gateway.out_people import PeopleLook
+from carepost.gateway.out_ports import Counting
+from carepost.gateway.outgoing import Choice, NeedsAnswers, RecipientState, Route, Submitted
+from carepost.gateway.prompts import Prompts
+from carepost.gateway.recipients_policy import RecipientsPolicy
+from carepost.gateway.recipients_view import RecipientsGathering
+from carepost.gateway.sending_limits import SendingLimits, SendingPolicy
+from carepost.gateway.storm import StormBreaker
+from carepost.infra.db import Database
+from carepost.portal.model import State
+from carepost.portal.post import PortalPost
+from carepost.portal.seals import PortalSeals
+from carepost.portal.secure_messages import PortalRecord, SecureMessages
+
+
+class JoinedWorld(OutgoingWorld):
+    def build(self, checks: object = None) -> None:
+        super().build()
+        self.real_queue = DeliveryQueue(db=self.db, keys=self.keys, edge=self.edge, clock=self.clock)
+        seals = PortalSeals(keys=self.keys)
+        self.secure = SecureMessages(
+            db=self.db,
+            seals=seals,
+            record_=PortalRecord(seals=seals, audit=self.audit, clock=self.clock, follower=self.follow),
+            post=PortalPost(keys=self.keys, queue=self.real_queue, clock=self.clock),
+            edge=self.edge,
+        )
+        links = PortalLinks(secure=self.secure, directory=self.directory, clock=self.clock)
+        self.follow.portal[:] = [links]
+        self.known = Correspondents(
+            db=self.db,
+            directory=self.directory,
+            keys=self.keys,
+            edge=self.edge,
+            audit=self.audit,
+            clock=self.clock,
+        )
+        gathering = RecipientsGathering(
+            db=self.db, directory=self.directory, correspondents=self.known, edge=self.edge, clock=self.clock
+        )
+        people = PeopleLook(
+            gathering=gathering,
+            correspondents=self.known,
+            messages=self.messages,
+            policy=RecipientsPolicy(free_mail=FREE),
+        )
+        limits = SendingLimits(clock=self.clock, policy=SendingPolicy(recipients_a_day=50, messages_a_minute=5))
+        self.prompts = Prompts(db=self.db, clock=self.clock)
+        counting = Counting(
+            limits=limits,
+            storms=StormBreaker(db=self.db, edge=self.edge, clock=self.clock),
+            prompts=self.prompts,
+            written=self.known,
+        )
+        self.join(people, limits, counting, self.real_queue, links)
+        assert self.outbound.considering.policy == OutboundLimits(free_mail=frozenset({Domain("gmail.example")}))
+
+
+@pytest.fixture
+async def world(database: Database, relay_database: Database) -> JoinedWorld:
+    built = JoinedWorld(database, relay_database)
+    await built.furnish()
+    return built
+
+
+async def taken(world: JoinedWorld, *to: str, **more: object) -> Submitted:
+    """Handed in, everything that is asked confirmed."""
+    first = await world.outbound.submit(world.submission(*to, **more))  # type: ignore[arg-type]
+    if isinstance(first, NeedsAnswers):
+        answers = [answered(one, one.choices[0], "as a test wants it") for one in first.consideration.questions]
+        first = await world.outbound.submit(world.submission(*to, answers=answers, **more))  # type: ignore[arg-type]
+    assert isinstance(first, Submitted), first
+    return first
+
+
+async def test_a_link_is_made_noticed_opened_and_revoked(world: JoinedWorld) -> None:
+    done = await taken(world, "pat@gmail.example", "ward@trust.example", text=f"NHS number {NHS}\r\n")
+    await world.later()
+    async with world.db.transaction(world.practice) as tx:
+        rows = await tx.all("SELECT id, outgoing_id, object_id FROM delivery ORDER BY id")
+    assert [row["outgoing_id"] for row in rows] == [done.id, done.id]
+    [record] = await world.secure.record(world.practice, done.id)
+    assert (str(record.address), record.state) == ("pat@gmail.example", State.OPEN)
+    async with world.db.transaction(world.practice) as tx:
+        await world.follow.seen(tx, world.practice, done.id, record.seq, "opened", world.clock.now())
+    report = await world.outbound.recall(world.nurse, done.id, [EmailAddress.parse("pat@gmail.example")])
+    assert [one.result.value for one in report.results] == ["revoked"]
+    [record] = await world.secure.record(world.practice, done.id)
+    assert record.state is State.REVOKED
+    row = await world.view.get(world.nurse, done.id)
+    assert {str(one.address): one.state for one in row.recipients} == {
+        "pat@gmail.example": RecipientState.REVOKED,
+        "ward@trust.example": RecipientState.QUEUED,
+    }
+
+
+async def test_the_queue_gives_back_what_has_not_left(world: JoinedWorld) -> None:
+    done = await taken(world, "a@shop.example")
+    await world.later()
+    report = await world.outbound.recall(world.nurse, done.id)
+    assert [one.result.value for one in report.results] == ["stopped"]
+
+
+async def test_a_first_time_with_patient_details_is_asked_about_and_the_next_is_not(world: JoinedWorld) -> None:
+    text = f"NHS number {NHS}\r\n"
+    first = await world.outbound.submit(world.submission("pat@gmail.example", text=text))
+    assert isinstance(first, NeedsAnswers)
+    assert [one.card for one in first.consideration.questions] == ["first-time"]
+    await taken(world, "pat@gmail.example", text=text)
+    again = await world.outbound.consider(world.submission("pat@gmail.example", text=text))
+    assert again.questions == ()
+    assert [one.route for one in again.routes] == [Route.PORTAL]
+    report = await world.prompts.report(world.practice)
+    assert [(rule.rule, rule.shown, rule.overridden) for rule in report.rules] == [("first-time", 1, 1)]
+
+
+async def test_limits_hold_and_what_was_not_taken_does_not_count(world: JoinedWorld) -> None:
+    for _ in range(5):
+        await taken(world, str(world.his.address))
+    with pytest.raises(NotPossible, match="within a minute"):
+        await taken(world, str(world.his.address))
+    world.clock.advance(timedelta(minutes=2))
+    await taken(world, str(world.his.address))
+    assert len(await world.sent(world.hers)) == 6
+
+
+async def test_a_phrase_too_short_to_protect_is_refused_at_once_and_a_good_one_is_needed_to_read(
+    world: JoinedWorld,
+) -> None:
+    seen = await world.outbound.consider(world.submission("pat@gmail.example", secure=True, passphrase="abc"))
+    assert "too short" in seen.refusals[0]
+    done = await taken(world, "pat@gmail.example", secure=True, passphrase="correct horse battery")
+    await world.later()
+    [record] = await world.secure.record(world.practice, done.id)
+    assert record.level.value == "L2"
+    assert Choice.CONFIRM
