@@ -77,8 +77,8 @@ def transport_policy(settings: Settings, hosts: HostPolicy) -> TransportPolicy:
         deadlines=Deadlines(attempt=given.attempt_seconds),
         hosts=hosts,
         chunking=given.chunking,
-        source_ipv4=_address(given.source_ipv4),
-        source_ipv6=_address(given.source_ipv6),
+        source_ipv4=_address(given.source_ipv4, 4) if given.source_ipv4 else None,
+        source_ipv6=_address(given.source_ipv6, 6) if given.source_ipv6 else None,
         connect_to=_place(given.connect_to),
     )
 
@@ -87,7 +87,7 @@ def host_policy(settings: Settings) -> HostPolicy:
     given = settings.transport
     return HostPolicy(
         own_names=frozenset({settings.service.hostname.lower()}),
-        own_addresses=frozenset(ip_address(one) for one in given.own_addresses),
+        own_addresses=frozenset(_address(one) for one in given.own_addresses),
         routes=_routes(given.routes),
         ipv6=given.ipv6,
     )
@@ -124,8 +124,14 @@ def _routes(texts: tuple[str, ...]) -> Mapping[str, Route]:
     return routes
 
 
-def _address(text: str) -> IpAddress | None:
-    return ip_address(text) if text else None
+def _address(text: str, version: int | None = None) -> IpAddress:
+    try:
+        found = ip_address(text)
+    except ValueError as error:
+        raise NotPossible(f"{text!r} is not an address: write it in numbers, as 192.0.2.1.") from error
+    if version not in (None, found.version):
+        raise NotPossible(f"{text!r} is not an address of IPv{version}.")
+    return found
 
 
 def _place(text: str) -> tuple[IpAddress, int] | None:
