@@ -42,8 +42,8 @@ async def serve_pages(
     pages, proxies = canonical(sites.pages, areas.settings.web.url), areas.settings.web.trusted_proxies
     pages = with_mail_policy(pages, own_sts_policy(areas.settings), areas.directory.look.own_domains)
     async with asyncio.TaskGroup() as group:
-        group.create_task(_serve(pages, web, tls, proxies))
-        group.create_task(_serve(sites.content, content, tls, proxies))
+        group.create_task(serve(pages, web, tls, proxies))
+        group.create_task(serve(sites.content, content, tls, proxies))
 
 
 def build_sites(areas: Areas, out: MailOutRooms) -> Sites:
@@ -147,7 +147,8 @@ def server_config(app: ASGIApp, proxies: Sequence[str]) -> uvicorn.Config:
     )
 
 
-async def _serve(app: ASGIApp, sockets: Sequence[socket.socket], tls: ServerTls | None, proxies: Sequence[str]) -> None:
+async def serve(app: ASGIApp, sockets: Sequence[socket.socket], tls: ServerTls | None, proxies: Sequence[str]) -> None:
+    """One origin, until cancelled; whoever is being answered is answered first."""
     config = server_config(app, proxies)
     config.load()
     config.ssl = tls.context if tls is not None else None

@@ -1,38 +1,11 @@
-"""The portal's rooms, built on the areas."""
+"""The portal, as the outbound walk is given it: links are made, revoked and followed."""
 
-from collections.abc import Sequence
-from typing import NoReturn
-
+from carepost.app import mail_out
 from carepost.app.areas import Areas
-from carepost.audit.model import Actor
-from carepost.base.errors import TryLater
-from carepost.base.ids import OrganisationId, OutgoingId
-from carepost.gateway.out_ports import LinkWanted, MakesLinks
-from carepost.infra.db import Transaction
+from carepost.app.portal import secure_messages
+from carepost.gateway.out_ports import MakesLinks
 
 
-class _Closed:
-    """Without a portal nothing goes in clear instead: it waits."""
-
-    async def prepare(self, wanted: LinkWanted) -> NoReturn:  # noqa: ARG002
-        raise TryLater("Secure links cannot be made just now.")
-
-    async def make(self, tx: Transaction, ready: object) -> NoReturn:  # noqa: ARG002
-        raise TryLater("Secure links cannot be made just now.")
-
-    async def noticed(self, *_: object) -> None:
-        return None
-
-    async def revoke(
-        self,
-        tx: Transaction,  # noqa: ARG002
-        actor: Actor,  # noqa: ARG002
-        organisation: OrganisationId,  # noqa: ARG002
-        outgoing: OutgoingId,  # noqa: ARG002
-        seqs: Sequence[int],  # noqa: ARG002
-    ) -> frozenset[int]:
-        return frozenset()
-
-
-def portal_links(areas: Areas) -> MakesLinks:  # noqa: ARG001
-    return _Closed()
+def portal_links(areas: Areas) -> MakesLinks:
+    """Makes the secure link of a message and the notice that tells of it."""
+    return mail_out.portal_links(areas, secure_messages(areas))

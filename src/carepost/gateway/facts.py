@@ -80,12 +80,13 @@ def _sender_facts(findings: Iterable[Finding], found: set[str], failed: set[obje
     proved, dmarc, asks, forwarder = _authentication(findings, failed)
     ours = True if "claims-our-domain" in found else None if "register" in failed else False
     listed = True if "on-register" in found else None if "register" in failed else False
-    if via in {Via.LMTP, Via.APPEND}:
-        # The site's own server in front has met the stranger and has refused who may not write in our name.
+    if via in {Via.LMTP, Via.APPEND, Via.PORTAL}:
+        # The site's own server in front has met the stranger and has refused who may not write in our name; the portal
+        # has had a code from the author's own mailbox, and writes the author itself.
         return {
-            "from_outside": None if ours is None else via is Via.LMTP and not ours,
+            "from_outside": None if ours is None else via is not Via.APPEND and not ours,
             "claims_our_domain": False,
-            "sender_proved": proved,
+            "sender_proved": True if via is Via.PORTAL else proved,
             "dmarc": dmarc,
             "domain_asks_for": asks,
             "trusted_forwarder": forwarder,

@@ -39,6 +39,7 @@ class Via(StrEnum):
     LMTP = "lmtp"  # a mail transfer agent of the site's own stands in front and has met the stranger
     SCAN = "scan"  # `carepost scan`: nothing is delivered, and who connected is not known
     APPEND = "append"  # put there by a person's own mail client
+    PORTAL = "portal"  # written on a secure page by somebody who proved that they read mail to their address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

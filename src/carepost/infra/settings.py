@@ -154,6 +154,33 @@ class Web(_Section, frozen=True, kw_only=True):
     key_file: Annotated[str, says("The certificate's private key, PEM.")] = ""
 
 
+class Portal(_Section, frozen=True, kw_only=True):
+    """Secure messages: what people outside read by a link."""
+
+    listen: Annotated[Listen, says("Addresses and ports of the portal. Put a TLS proxy in front.")] = (
+        "127.0.0.1:8081",
+    )
+    url: Annotated[
+        str,
+        says(
+            "The public address of the portal: a host of its own, which patients can learn.",
+            pattern=r"^https?://[^\s/]+$",
+        ),
+    ] = "http://127.0.0.1:8081"
+    expires_days: Annotated[int, says("How long a secure message can be read (R122).", ge=1, le=365)] = 28
+    answers_max: Annotated[int, says("Answers that one secure message takes.", ge=0, le=100)] = 10
+    answers_mb: Annotated[int, says("Megabytes that all answers to one secure message may have.", ge=1, le=35)] = 25
+    idle_minutes: Annotated[int, says("Silence after which an open message shuts.", ge=1, le=60)] = 15
+    session_hours: Annotated[int, says("The longest that a message stays open in a browser.", ge=1, le=24)] = 12
+    texts_url: Annotated[str, says("The address of a text message provider (https). Empty: no codes by telephone.")] = (
+        ""
+    )
+    texts_token_file: Annotated[str, says("The file with the provider's token.")] = ""
+    texts_file: Annotated[str, says("A file that text messages are written to. For demonstrations and tests only.")] = (
+        ""
+    )
+
+
 class Gateway(_Section, frozen=True, kw_only=True):
     """What happens to every message between the door and the mailbox."""
 
@@ -208,6 +235,15 @@ class MailOut(_Section, frozen=True, kw_only=True):
     remind_minutes: Annotated[
         int, says("Who has not answered a question about a message is reminded after so long (R145).", ge=1)
     ] = 30
+    disclaimer_file: Annotated[
+        str, says("A text that is put under what leaves the service, once in each thread (R146). Empty: none.")
+    ] = ""
+    disclaimer_mark: Annotated[
+        str,
+        says(
+            "What it is recognised by in quoted text: capital letters, digits and hyphens. Keep it when the text changes."
+        ),
+    ] = "CAREPOST-NOTE"
     undelivered_days: Annotated[
         int, says("How long what did not arrive is kept, sealed, so that it can be sent again.", ge=1)
     ] = 30
@@ -350,6 +386,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     submission: Submission = Submission()
     imap: Imap = Imap()
     web: Web = Web()
+    portal: Portal = Portal()
     gateway: Gateway = Gateway()
     mail_out: MailOut = MailOut()
     delivery: Delivery = Delivery()

@@ -126,8 +126,8 @@ class Replying:
         if original is not None and original.message_id:
             thread = [*original.references[-20:], original.message_id]
             extra = [
-                ("In-Reply-To", f"<{original.message_id}>"),
-                ("References", " ".join(f"<{one}>" for one in thread)),
+                ("In-Reply-To", _bracketed(original.message_id)),
+                ("References", " ".join(map(_bracketed, thread))),
             ]
         raw = compose(
             author,
@@ -183,3 +183,7 @@ class Replying:
         async with self.reading.messages.db.transaction(message.organisation) as tx:
             await record.note(tx, message, What.REPLIED, where=browser.client or "")
             await record.audit.record(tx, guest(browser.client), event)
+
+
+def _bracketed(message_id: str) -> str:
+    return "<" + message_id.strip("<>") + ">"

@@ -80,6 +80,7 @@ _WHY_NOT = {
     Via.SCAN: "a scan does not know who brought it, and asks nobody.",
     Via.LMTP: "the mail server in front of this one does that.",
     Via.APPEND: "it was put there by a mail client.",
+    Via.PORTAL: "its author typed a code that was sent to their address.",
 }
 
 
