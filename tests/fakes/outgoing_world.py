@@ -1,7 +1,7 @@
 """The outbound walk on a real database, with a queue, a portal and habits that remember what they were told."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from tests.fakes.gateway import FakeScanner
@@ -41,6 +41,7 @@ from carepost.gateway.outbound import Outbound
 from carepost.gateway.outgoing import Answer, OutDoor, Question, Submission, Wanted
 from carepost.gateway.release import Release
 from carepost.infra.db import Transaction
+from carepost.message.edit import Disclaimer
 from carepost.store.model import SpecialUse
 from carepost.store.objects import open_body
 
@@ -212,6 +213,10 @@ class OutgoingWorld(GatewayWorld):
         self.release = Release(
             opening=opening, carrying=carrying, directory=self.directory, post=post, clock=self.clock
         )
+
+    def disclaim(self, disclaimer: Disclaimer) -> None:
+        self.carrying = replace(self.carrying, disclaimer=disclaimer)
+        self.release = replace(self.release, carrying=self.carrying)
 
     async def furnish(self) -> None:
         """People, a shared mailbox, a register entry."""

@@ -4,12 +4,14 @@ Promises
     Every door and the worker have the same walk: the same checks, cards, limits and words.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from carepost.app.areas import Areas
 from carepost.app.relay import check_policy, scanner
+from carepost.base.errors import NotPossible
 from carepost.directory.correspondents import Correspondents
 from carepost.gateway.checks.attachments import attachments
 from carepost.gateway.checks.malware import Scanner
@@ -37,6 +39,7 @@ from carepost.gateway.release import Release, ReleasePolicy
 from carepost.gateway.sending_limits import SendingLimits, SendingPolicy
 from carepost.gateway.storm import StormBreaker
 from carepost.infra.settings import Settings
+from carepost.message.edit import Disclaimer
 from carepost.portal.secure_messages import SecureMessages
 
 
@@ -161,6 +164,20 @@ def _considering(
         clock=areas.clock,
         policy=OutboundLimits(private_visible_max=settings.mail_out.visible_private, free_mail=people.free_mail),
     )
+
+
+def disclaimer(settings: Settings) -> Disclaimer | None:
+    """What stands under what leaves. Raises NotPossible, Malformed when the settings are wrong: at start, not later."""
+    given = settings.mail_out
+    if not given.disclaimer_file:
+        return None
+    path = settings.path(given.disclaimer_file)
+    try:
+        text = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotPossible(f"The disclaimer in {path} could not be read: {type(error).__name__}.") from error
+    version = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return Disclaimer(text=text, mark=given.disclaimer_mark, version=version)
 
 
 def sending_policy(settings: Settings) -> SendingPolicy:

@@ -33,6 +33,7 @@ from carepost.gateway.stored import without_pretence
 from carepost.gateway.verdict import Details, KeptRecipient, SearchBy, findable, seal_details
 from carepost.infra.db import Transaction
 from carepost.infra.vault import EdgeKey
+from carepost.message.edit import Disclaimer, add_disclaimer
 from carepost.message.parse import parse
 from carepost.message.summary import summarise
 from carepost.message.words import search_text
@@ -93,6 +94,7 @@ class Carrying:
     queue: Queue
     links: MakesLinks
     host: str
+    disclaimer: Disclaimer | None = None  # under what leaves our systems (R146)
 
     async def load(self, message: Message, to: Sequence[OpenRecipient]) -> Load:
         """Seal every form that these recipients get. Holds nothing meanwhile."""
@@ -117,7 +119,8 @@ class Carrying:
             inside += self._inside(message, form, by_seq, received)
             relayed = tuple(seq for seq in form.seqs if by_seq[seq].row.route is Route.RELAY)
             if relayed:
-                wire.append(_Wire(_prepared(message.organisation, stamped(form.raw, received=received)), relayed))
+                leaving = add_disclaimer(form.raw, self.disclaimer) if self.disclaimer else form.raw
+                wire.append(_Wire(_prepared(message.organisation, stamped(leaving, received=received)), relayed))
             linked = tuple(seq for seq in form.seqs if by_seq[seq].row.route is Route.PORTAL)
             links += [Form(form.raw, (seq,)) for seq in linked]
         return Load(message=message, recipients=by_seq, inside=tuple(inside), wire=tuple(wire), links=tuple(links))

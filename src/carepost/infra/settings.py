@@ -241,7 +241,7 @@ class MailOut(_Section, frozen=True, kw_only=True):
     disclaimer_mark: Annotated[
         str,
         says(
-            "What it is recognised by in quoted text: capital letters, digits and hyphens. Keep it when the text changes."
+            "What it is recognised by when quoted: capital letters, digits, hyphens. Keep it when the text changes."
         ),
     ] = "CAREPOST-NOTE"
     undelivered_days: Annotated[

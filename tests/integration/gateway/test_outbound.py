@@ -21,6 +21,7 @@ from carepost.gateway.outgoing import (
 )
 from carepost.infra.clamd import ScannerUnavailable
 from carepost.infra.db import Database
+from carepost.message.edit import Disclaimer
 
 
 @pytest.fixture
@@ -215,3 +216,17 @@ async def test_a_shared_mailbox_sends_in_its_own_name_and_both_are_recorded(worl
     again = await world.outbound.submit(world.submission("info@shop.example", raw=raw, door=OutDoor.SUBMISSION))
     assert isinstance(again, Submitted)
     assert len(await world.sent(desk)) == 2
+
+
+async def test_what_leaves_carries_the_disclaimer_once_and_what_stays_does_not(world: OutgoingWorld) -> None:
+    """R146."""
+    world.disclaim(Disclaimer(text="If this is not for you, tell us.", mark="RIVERSIDE-7KQ2", version="1"))
+    await submitted(world, str(world.his.address), "info@shop.example")
+    await world.later()
+    [inside] = await world.inbox(world.his)
+    leaving = await world.sent_bytes(world.queue.dispatches[0])
+    assert (inside.count(b"RIVERSIDE-7KQ2"), leaving.count(b"RIVERSIDE-7KQ2")) == (0, 1)
+    quoted = "> If this is not for you, tell us.\r\n> [RIVERSIDE-7KQ2]\r\n"
+    await submitted(world, "info@shop.example", text=f"Yes.\r\n{quoted}")
+    await world.later()
+    assert (await world.sent_bytes(world.queue.dispatches[1])).count(b"RIVERSIDE-7KQ2") == 1
