@@ -163,7 +163,7 @@ def pdf(lines: Sequence[str], *, style: str = "lines") -> bytes:
     }
     if style == "glyphs":
         objects |= _glyph_font(code)
-    return _packed_file(objects) if style == "packed" else _file(objects)
+    return _packed_file(objects) if style == "packed" else pdf_file(objects)
 
 
 def _content(lines: Sequence[str], style: str, code: dict[str, int]) -> bytes:
@@ -213,7 +213,7 @@ def _glyph_font(code: dict[str, int]) -> dict[int, bytes]:
     }
 
 
-def _file(objects: dict[int, bytes]) -> bytes:
+def pdf_file(objects: dict[int, bytes]) -> bytes:
     out, places = bytearray(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n"), {}
     for number, body in sorted(objects.items()):
         places[number] = len(out)

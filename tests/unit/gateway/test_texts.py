@@ -139,6 +139,49 @@ def test_a_password_on_a_pdf_is_seen_and_one_for_the_owner_only_is_no_obstacle()
         assert why(out.getvalue(), "a.pdf") == expected
 
 
+def test_letters_that_only_numbers_stand_for_are_not_taken_for_words() -> None:
+    data = office.pdf(LINES, style="glyphs").replace(b"/ToUnicode 7 0 R", b"                ")
+    assert why(data, "a.pdf") == {Unread.LETTERS}
+
+
+def _with_forms(forms: dict[int, bytes]) -> bytes:
+    """A page that draws form 6; each form is its instructions, and may draw the next one as /X."""
+    objects = {
+        1: b"<< /Type /Catalog /Pages 2 0 R >>",
+        2: b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        3: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 9 9] /Contents 4 0 R /Resources << /XObject << /X 6 0 R >> >> >>",
+        4: b"<< /Length 5 >>\nstream\n/X Do\nendstream",
+        5: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    }
+    for number, body in forms.items():
+        resources = b"<< /XObject << /X %d 0 R >> /Font << /F1 5 0 R >> >>" % (number + 1)
+        objects[number] = b"<< /Type /XObject /Subtype /Form /BBox [0 0 9 9] /Resources %s /Length %d >>\nstream\n%s\nendstream" % (
+            resources, len(body), body)  # fmt: skip
+    return office.pdf_file(objects)
+
+
+def test_words_in_a_form_on_a_page_are_read_and_one_that_was_given_up_is_said() -> None:
+    good = b"BT /F1 9 Tf (some words) Tj ET"
+    assert "some words" in whole(_with_forms({6: good}), "a.pdf")
+    assert why(_with_forms({6: good}), "a.pdf") == set()
+    assert why(_with_forms({6: good + b" << " * 40}), "a.pdf") == {Unread.DAMAGED}
+
+
+def test_forms_that_double_at_every_step_are_given_up_in_time_and_said_to_be() -> None:
+    body = b"BT /F1 9 Tf (a) Tj ET /X Do /X Do"
+    laughing = _with_forms({**dict.fromkeys(range(6, 36), body), 36: b"BT /F1 9 Tf (a) Tj ET"})
+    began = process_time()
+    limits = TextLimits(unpack=UnpackLimits(seconds=1.0))
+    (file,) = Reader(limits, lambda: process_time() - began).read(laughing, ["a.pdf"])
+    assert file.unread is not None
+    assert process_time() - began < 8
+
+
+def test_a_page_of_endless_instructions_is_not_taken_apart() -> None:
+    data = office.pdf(["x" * 70_000] * 60)
+    assert why(data, "a.pdf") == {Unread.TOO_LARGE}
+
+
 def test_nothing_of_a_damaged_pdf_reaches_the_log(caplog: pytest.LogCaptureFixture) -> None:
     data = office.pdf(LINES).replace(b"/Kids [3 0 R]", b"/Kids [99 0 R]").replace(b"startxref", b"startxrfe")
     with caplog.at_level("DEBUG"):

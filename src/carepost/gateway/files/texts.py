@@ -164,7 +164,7 @@ class Reader:
         left = max(0, self.limits.characters - self._characters)
         text = words.text[:left]
         self._characters += len(text)
-        unread = Unread.TOO_LARGE if len(text) < len(words.text) or words.is_cut else None
+        unread = Unread.TOO_LARGE if len(text) < len(words.text) else words.unread
         return FileText(_shown(called), called, text, words.tables, unread)
 
 

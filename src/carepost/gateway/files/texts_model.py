@@ -14,6 +14,7 @@ class Unread(StrEnum):
     LOCKED = "is locked with a password"
     DAMAGED = "is damaged"
     TOO_LARGE = "is larger, or packed deeper, than we read through"
+    LETTERS = "is written in letters that only its own program can read"
     SCAN = "holds pictures of pages and no words"
     KIND = "is of a kind that we cannot read"
     MEDIA = "is a picture or a recording"
@@ -30,11 +31,11 @@ class NotReadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """`tables` are rows of cells; what stands in them stands in `text` too. `is_cut`: there was more."""
+    """`tables` are rows of cells; what stands in them stands in `text` too. `unread`: why not all of it is here."""
 
     text: str
     tables: tuple[Table, ...] = ()
-    is_cut: bool = False
+    unread: Unread | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,7 +39,7 @@ def read_ole(data: bytes) -> Words:
                 body = bytes(stream.read(_STREAM_MAX))
             total += len(body)
             if total > _TOTAL_MAX:
-                return Words("\n".join(texts), is_cut=True)
+                return Words("\n".join(texts), unread=Unread.TOO_LARGE)
             if name in {"workbook", "book"}:
                 texts += _numbers(body)
             elif name == "worddocument" and len(body) > 12 and body[11] & 0x01:  # FibBase.fEncrypted
