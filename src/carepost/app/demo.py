@@ -46,8 +46,7 @@ OFFSETS: Mapping[str, int] = {
     "content": 82,
     "outside": 83,
 }
-# What answers in this release; the other ports are kept for what comes with sending and the portal.
-ANSWERING = ("smtp", "submissions", "submission", "imap", "imaps", "web", "content", "outside")
+ANSWERING = ("smtp", "submissions", "submission", "imap", "imaps", "web", "portal", "content", "outside")
 _METRICS_OFFSET = 90
 # Where the mail hosts of the sample world's other domains listen: all mail that goes out is led there.
 _OUTSIDE_SMTP_OFFSET = 26
@@ -96,7 +95,13 @@ class Demo:
                 "CAREPOST__WEB__CONTENT_LISTEN": at["content"],
                 "CAREPOST__WEB__URL": f"http://localhost:{self.ports['web']}",
                 "CAREPOST__WEB__CONTENT_URL": f"http://localhost:{self.ports['content']}",
+                "CAREPOST__PORTAL__LISTEN": at["portal"],
+                "CAREPOST__PORTAL__URL": f"http://localhost:{self.ports['portal']}",
+                "CAREPOST__PORTAL__TEXTS_FILE": "texts.txt",
                 "CAREPOST__GATEWAY__DNS_ZONE": "zone.toml",
+                # All mail that goes out ends at the sample world's own mail hosts (ops/demo/outside.py).
+                "CAREPOST__TRANSPORT__CONNECT_TO": f'"127.0.0.1:{self.outside_smtp}"',
+                "CAREPOST__TRANSPORT__AUTHORITIES_FILE": "tls/demo-ca.pem",
                 "CAREPOST__TRANSPORT__CONNECT_TO": f"127.0.0.1:{self.outside_smtp}",
                 "CAREPOST__TRANSPORT__AUTHORITIES_FILE": "tls/demo-ca.pem",
                 "CAREPOST__OBSERVE__LISTEN": f'["127.0.0.1:{self.port_base + _METRICS_OFFSET}"]',

@@ -17,12 +17,20 @@ from typing import Any, TypeVar
 
 import pytest
 
-from carepost.base.clock import FixedClock
+from carepost.app.demo import _OUTSIDE_SMTP_OFFSET, HOSTNAME, Demo
+from carepost.app.resolving import read_zone
+from carepost.app.transport import transport_rooms
+from carepost.base.address import EmailAddress
+from carepost.base.clock import FixedClock, SystemClock
+from carepost.delivery.model import LeastTls, Outcome, OutEnvelope, OutRecipient, RecipientResult
+from carepost.infra.db import Database
 from carepost.infra.tls import DemoAuthority
+from carepost.infra.vault import EdgeKey
 from carepost.ops.demo.outside import Letterbox, OutsideLimits, OutsideTls, Sink
 from carepost.ops.demo.outside_pages import OutsidePages
 from carepost.ops.demo.outside_process import start_outside
 from carepost.ops.demo.world import MANNERS, OUTSIDE
+from carepost.ops.demo.zone import zone_toml
 
 Result = TypeVar("Result")
 NOW = datetime(2026, 11, 22, 9, 52, tzinfo=UTC)
@@ -189,3 +197,39 @@ def _eventually(holds: Callable[[], bool], seconds: float = 30) -> None:
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+async def test_mail_that_leaves_the_demo_ends_here_and_only_where_the_certificate_is_right(
+    outside: Outside, database: Database, tmp_path: Path
+) -> None:
+    """The transport as the demo's settings build it, against the demo's mail hosts."""
+    data = tmp_path / "data"
+    (data / "tls").mkdir(parents=True)
+    (data / "tls" / "demo-ca.pem").write_bytes(outside.authority.certificate.read_bytes())
+    (data / "zone.toml").write_text(zone_toml(HOSTNAME))
+    demo = Demo(outside.port - _OUTSIDE_SMTP_OFFSET, data, None)
+    settings = demo.settings()
+    rooms = transport_rooms(
+        settings,
+        db=database,
+        edge=EdgeKey(b"e" * 32),
+        clock=SystemClock(),
+        resolver=read_zone(data / "zone.toml"),
+    )
+
+    async def send(address: str, least: LeastTls) -> RecipientResult:
+        to = EmailAddress.parse(address)
+        envelope = OutEnvelope(
+            reverse_path=EmailAddress.parse("ada@riverside.example"), recipients=(OutRecipient(address=to),)
+        )
+        (result,) = (await rooms.transport.send(to.domain, envelope, LETTER, least)).results
+        return result
+
+    taken = await send("jo@lakeside-trust.example", LeastTls.VERIFIED)
+    assert (taken.outcome, outside.letterbox.messages[-1].raw) == (Outcome.DELIVERED, LETTER)
+    assert (await send("jo@gmail.example", LeastTls.OPPORTUNISTIC)).outcome is Outcome.DELIVERED
+    assert outside.letterbox.messages[-1].tls is not None
+    assert (await send("jo@harbour-trust.example", LeastTls.VERIFIED)).outcome is Outcome.LATER
+    assert (await send("jo@closed-clinic.example", LeastTls.OPPORTUNISTIC)).outcome is Outcome.FAILED
+    assert (await send("jo@busy-clinic.example", LeastTls.OPPORTUNISTIC)).outcome is Outcome.LATER
+    assert len(outside.letterbox.messages) == 2
