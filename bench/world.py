@@ -140,6 +140,7 @@ def _config(data: Path, ports: Ports, *, relay_workers: int, clamd: Path | None)
             "connections_a_person": 300,
         },
         "submission": {"listen": [], "listen_tls": []},
+        "portal": {"listen": []},
         "web": {
             "listen": [f"127.0.0.1:{ports.web}"],
             "content_listen": [f"127.0.0.1:{ports.content}"],

@@ -51,7 +51,7 @@ CAREPOST = str(Path(sys.executable).with_name("carepost"))
 HOSTNAME = "mail.willow.example"
 OPERATOR = Actor.operator("system test")
 PATIENCE = 60.0
-_PORTS = ("smtp", "lmtp", "imap", "imaps", "submission", "submissions", "web", "content", "observe")
+_PORTS = ("smtp", "lmtp", "imap", "imaps", "submission", "submissions", "web", "content", "portal", "observe")
 
 ZONE = f"""
 [txt]
@@ -141,6 +141,7 @@ class RunningService:
                 "url": f"http://localhost:{self.ports['web']}",
                 "content_url": f"http://localhost:{self.ports['content']}",
             },
+            "portal": {"listen": at["portal"], "url": f"http://localhost:{self.ports['portal']}"},
             "gateway": {"dns_zone": str(self.home / "zone.toml")},
             "observe": {"listen": at["observe"], "log": "json", "log_level": "debug"},
             "limits": {"disk_free_mb": 10},

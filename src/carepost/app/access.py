@@ -9,7 +9,7 @@ from ipaddress import ip_address
 
 from carepost.app.areas import Areas, open_areas
 from carepost.app.chores import Chores
-from carepost.app.mail_out_joined import doors_of_mail_out
+from carepost.app.mail_out_joined import sending
 from carepost.app.observing import Observing
 from carepost.app.relay import server_tls
 from carepost.app.storage import Dsns
@@ -43,6 +43,7 @@ class AccessSockets:
     submission_tls: Sequence[socket.socket] = ()
     web: Sequence[socket.socket] = ()
     content: Sequence[socket.socket] = ()
+    portal: Sequence[socket.socket] = ()
 
     @property
     def all(self) -> tuple[socket.socket, ...]:
@@ -53,6 +54,7 @@ class AccessSockets:
             *self.submission_tls,
             *self.web,
             *self.content,
+            *self.portal,
         )
 
 
@@ -127,7 +129,8 @@ async def run_access(settings: Settings, dsns: Dsns, sockets: AccessSockets, obs
         if sockets.imap or sockets.imap_tls:
             server = imap_server(areas, certificates)
             tasks.start("imap", lambda: server.serve(starttls=sockets.imap, implicit=sockets.imap_tls))
-        out = doors_of_mail_out(areas)
+        sends = sending(areas)
+        out = sends.out
         if sockets.submission or sockets.submission_tls:
             handing_in = (certificates.for_people(), sockets.submission, sockets.submission_tls)
             tasks.start("submission", partial(serve_submission, areas, out.outbound, *handing_in))
@@ -135,6 +138,10 @@ async def run_access(settings: Settings, dsns: Dsns, sockets: AccessSockets, obs
             from carepost.app.pages import serve_pages
 
             tasks.start("pages", lambda: serve_pages(areas, out, sockets.web, sockets.content, certificates.web))
+        if sockets.portal:
+            from carepost.app.portal import serve_portal
+
+            tasks.start("portal", partial(serve_portal, areas, sends.portal, sockets.portal, certificates.web))
         await asyncio.Event().wait()
 
 

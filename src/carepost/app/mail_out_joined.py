@@ -6,12 +6,13 @@ Promises
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 
 from carepost.app.areas import Areas
 from carepost.app.delivery_rooms import DeliveryRooms, delivery_rooms
-from carepost.app.mail_out import MailOutRooms, mail_out_rooms
-from carepost.app.portal_rooms import portal_links
+from carepost.app.mail_out import MailOutRooms, mail_out_rooms, portal_links
+from carepost.app.portal import PortalRooms, portal_rooms, secure_messages
 from carepost.app.resolving import resolver
 from carepost.app.tls_reports import write_reports
 from carepost.app.transport import transport_rooms
@@ -30,13 +31,20 @@ _REPORT_SECONDS = 3600.0
 _FORGET_SECONDS = 3600.0
 
 
-def doors_of_mail_out(areas: Areas) -> MailOutRooms:
-    """For the pages and the submission ports."""
-    return _rooms(areas, delivery_rooms(areas))
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What a process that sends has: the walk, and the portal that it makes links in."""
+
+    out: MailOutRooms
+    portal: PortalRooms
 
 
-def _rooms(areas: Areas, delivery: DeliveryRooms) -> MailOutRooms:
-    return mail_out_rooms(areas, queue=delivery.queue, links=portal_links(areas))
+def sending(areas: Areas, delivery: DeliveryRooms | None = None) -> Sending:
+    """For the pages, the submission ports, the portal and the worker alike."""
+    queue = (delivery or delivery_rooms(areas)).queue
+    secure = secure_messages(areas, queue=queue)
+    out = mail_out_rooms(areas, queue=queue, links=portal_links(areas, secure))
+    return Sending(out, portal_rooms(areas, secure))
 
 
 @asynccontextmanager
@@ -45,12 +53,14 @@ async def mail_out_joined(areas: Areas, delivery: DeliveryRooms) -> AsyncIterato
     transport = transport_rooms(
         areas.settings, db=areas.db, edge=areas.edge, clock=areas.clock, resolver=resolver(areas.settings)
     )
-    out = _rooms(areas, delivery)
+    joined = sending(areas, delivery)
+    out = joined.out
     chores = (
         Chore("release", _RELEASE_SECONDS, out.release.run_due),
         Chore("reminders", _REMIND_SECONDS, partial(_each, areas, out.release.remind)),
         Chore("TLS counts", _FLUSH_SECONDS, transport.results.flush),
         Chore("TLS reports", _REPORT_SECONDS, partial(write_reports, areas, delivery.queue, transport)),
+        Chore("secure messages that ran out", _FORGET_SECONDS, joined.portal.purge),
         Chore("forgetting mail out", _FORGET_SECONDS, partial(_forget, areas, out)),
     )
     yield Joined(transport=transport.transport, follower=out.follow, chores=chores)

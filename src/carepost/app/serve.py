@@ -96,6 +96,7 @@ class Service:
                 submission_tls=listen_on(given.submission.listen_tls),
                 web=listen_on(given.web.listen),
                 content=listen_on(given.web.content_listen),
+                portal=listen_on(given.portal.listen),
             )
         return relay, access
 
