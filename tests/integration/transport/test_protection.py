@@ -271,7 +271,13 @@ async def test_signed_records_that_somebody_hides_stop_the_message(tmp_path: Pat
 
 async def test_records_that_nobody_signed_do_not_count(tmp_path: Path) -> None:
     async with outside_mail(Script(tls=good_tls(tmp_path))) as host:
-        for signed in ((), ("mx1.trust.example",), ("trust.example", "mx1.trust.example"), ("trust.example",)):
+        for signed in (
+            (),
+            SIGNED[1:],
+            ("mx1.trust.example",),
+            ("trust.example", "mx1.trust.example"),
+            ("trust.example",),
+        ):
             resolver = signed_table(host.address, NOBODY, signed=signed)
             result = await sending(host, resolver=resolver, tmp_path=tmp_path).send(least=LeastTls.VERIFIED)
             assert result.evidence is not None
