@@ -98,3 +98,8 @@ async def test_a_local_administrator_does_not_keep_the_register_of_the_whole_ser
     local = await world.web_person(await world.organisation("A81001"), "Ada Okafor", Role.LOCAL_ADMINISTRATOR)
     browser = world.browser(await world.session_of(local))
     assert (await browser.get(HERE)).status == 403
+    assert HERE not in (await browser.get("/settings")).text
+
+
+async def test_whoever_keeps_the_register_finds_it_in_the_settings(browser: AsgiBrowser) -> None:
+    assert f'href="{HERE}"' in (await browser.get("/settings")).text

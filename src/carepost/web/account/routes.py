@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from carepost.base.errors import MailError
 from carepost.base.ids import AppPasswordId, SessionId
-from carepost.directory.access import Verb
+from carepost.directory.access import OnOrganisation, Verb, is_allowed
 from carepost.identity.accounts import Accounts
 from carepost.identity.app_passwords import AppPasswords
 from carepost.identity.model import Scope
@@ -48,6 +48,7 @@ class OwnAccount:
             form=form or Form(),
             me=me,
             secret=secret,
+            keeps_register=is_allowed(me.rights, Verb.SECURE_DOMAIN_EDIT, OnOrganisation(me.organisation)),
             sessions=[
                 {
                     "id": one.id,
