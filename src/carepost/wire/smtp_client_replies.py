@@ -128,4 +128,6 @@ def _reply(code: int, lines: tuple[str, ...]) -> PeerReply:
 
 def _printable(octets: bytes) -> str:
     text = octets[:LINE_MAX].decode("utf-8", "replace")
-    return "".join(c if c.isprintable() else " " for c in text).strip(" ")
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " for c in text)
+    return text.strip(" ")
