@@ -34,8 +34,9 @@ def _nouns() -> Sequence[Callable[[typer.Typer], None]]:
     from carepost.cli.password import add_to as password
     from carepost.cli.secure_domains import add_to as secure_domains
     from carepost.cli.service import add_to as service
+    from carepost.cli.tls_report import add_to as tls_report
 
-    return service, directory, secure_domains, password, mail, audit, keys, backup
+    return service, directory, secure_domains, password, mail, tls_report, audit, keys, backup
 
 
 def run() -> None:
