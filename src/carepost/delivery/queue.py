@@ -104,19 +104,14 @@ class DeliveryQueue:
         """Up to `limit` recipients whose turn has come, from here in this worker's hand; none for `busy` ones."""
         now = self.clock.now()
         taken: list[tuple[repo.Place, bytes]] = []
-        bulk = int(limit * self.policy.bulk_share)
+        # The share of bulk stays free for it: what the others leave is its own too.
+        share = max(1, int(limit * self.policy.bulk_share)) if limit > 1 else 0
         async with self.db.transaction() as tx:
             await repo.take_turns_of_all(tx)
-            for lane, share in ((Lane.BULK, bulk), (Lane.URGENT, limit), (Lane.PERSON, limit), (Lane.BULK, limit)):
-                if (room := min(share, limit - len(taken))) > 0:
+            for lane, most in ((Lane.URGENT, limit - share), (Lane.PERSON, limit - share), (Lane.BULK, limit)):
+                if (room := most - len(taken)) > 0:
                     taken += await repo.take_turns(
-                        tx,
-                        owner=owner,
-                        lane=lane,
-                        now=now,
-                        until=now + self.policy.lease,
-                        busy=busy,
-                        limit=room,
+                        tx, owner=owner, lane=lane, now=now, until=now + self.policy.lease, busy=busy, limit=room
                     )
         taken.sort(key=lambda one: one[0])
         return [Turn(*place, destination) for place, destination in taken]

@@ -35,6 +35,7 @@ log = get_logger("delivery")
 # Puts our signature above a message that is about to leave.
 Signs = Callable[[Parcel, bytes], Awaitable[bytes]]
 _OPENED_SHORT = "Our own store could not give the message out. The operators of this service are told."
+_TOGETHER_SECONDS = 0.01
 _PAUSES = (0.2, 1.0, 5.0, 15.0, 30.0, 60.0)
 
 
@@ -98,6 +99,7 @@ class DeliveryWorker:
     _hands: asyncio.Semaphore = field(init=False)
     _in_hand: set[Turn] = field(default_factory=set, init=False)
     _wake: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _wants_more: bool = field(default=True, init=False)
 
     def __post_init__(self) -> None:
         self._destinations = Destinations(self.queue.clock, self.limits.destination)
@@ -131,13 +133,17 @@ class DeliveryWorker:
 
     async def _begin(self, group: asyncio.TaskGroup, under_way: set[asyncio.Task[None]]) -> int:
         room = min(self.limits.take, self.limits.in_hand - len(self._in_hand))
-        if room <= 0:
+        if room < self.limits.take // 4 and self._in_hand:
+            self._wants_more = True
             return 0
+        busy = self._destinations.busy()
         try:
-            turns = await self.queue.take(self.name, limit=room, busy=self._destinations.busy())
+            turns = await self.queue.take(self.name, limit=room, busy=busy)
         except MailError as error:
             log.warning("no turns could be taken", error=error)
             return 0
+        # Otherwise there was nothing more: then only an arrival or the time brings something.
+        self._wants_more = bool(busy) or len(turns) >= room // 2
         self._in_hand.update(turns)
         for _, mine in groupby(turns, key=attrgetter("organisation")):
             for load in await self._keep(await self._open(list(mine))):
@@ -206,7 +212,8 @@ class DeliveryWorker:
             log.error("an attempt failed", trace=load.parcel.trace, error=error)
         # One that is cancelled stays in hand, and is given back with the rest.
         self._in_hand.difference_update(load.turns)
-        self._wake.set()
+        if self._wants_more:
+            self._wake.set()
 
     async def _send(self, load: Load, raw: bytes) -> SendResult:
         if (says := self._destinations.down(load.destination)) is not None:
@@ -268,6 +275,8 @@ class DeliveryWorker:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
+                # Many arrive or end together: one look for all of them.
+                await asyncio.sleep(_TOGETHER_SECONDS)
         self._wake.clear()
 
     async def _drain(self, under_way: set[asyncio.Task[None]]) -> None:
