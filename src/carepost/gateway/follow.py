@@ -51,7 +51,7 @@ class Follow:
         if settlement.outgoing is None:
             return
         organisation, outgoing = settlement.organisation, settlement.outgoing
-        row = await out_repo.lock(tx, organisation, outgoing)
+        row = await out_repo.get(tx, organisation, outgoing)
         rows = (await out_repo.recipients(tx, organisation, [outgoing])).get(outgoing, [])
         one = next((one for one in rows if one.seq == settlement.seq), None)
         if row is None or one is None or one.state not in _OPEN:
@@ -62,7 +62,8 @@ class Follow:
             await out_repo.delay(tx, organisation, outgoing, seq=settlement.seq, at=settlement.at, outcome=outcome)
         else:
             change = Change(settlement.seq, _state(one, settlement), outcome)
-            await out_repo.set_recipients(tx, organisation, outgoing, [change], at=settlement.at)
+            if not await out_repo.settle_recipient(tx, organisation, outgoing, change, among=_OPEN, at=settlement.at):
+                return
         if settlement.outcome is Settled.DELIVERED and one.route is Route.PORTAL:
             for portal in self.portal:
                 await portal.noticed(tx, organisation, outgoing, settlement.seq, settlement.at)
@@ -88,7 +89,7 @@ class Follow:
         self, tx: Transaction, organisation: OrganisationId, outgoing: OutgoingId, seq: int, at: datetime
     ) -> None:
         """The link ran out. Only who never opened it did not get it."""
-        row = await out_repo.lock(tx, organisation, outgoing)
+        row = await out_repo.get(tx, organisation, outgoing)
         rows = (await out_repo.recipients(tx, organisation, [outgoing])).get(outgoing, [])
         one = next((one for one in rows if one.seq == seq), None)
         if row is None or one is None or one.state not in _OPEN | {RecipientState.NOTICED}:
@@ -96,7 +97,9 @@ class Follow:
         public = (await repo.intakes(tx, organisation, [row.mailbox])).organisation
         says = "The secure link ran out before anybody opened it."
         sealed = Sealing(organisation, row.trace, public).outcome(seq, OutOutcome(says=says))
-        await out_repo.set_recipients(tx, organisation, outgoing, [Change(seq, RecipientState.EXPIRED, sealed)], at=at)
+        change, among = Change(seq, RecipientState.EXPIRED, sealed), _OPEN | {RecipientState.NOTICED}
+        if not await out_repo.settle_recipient(tx, organisation, outgoing, change, among=among, at=at):
+            return
         [opened] = await self.opening.recipients(tx, organisation, row.trace, [one])
         await self._letter(tx, organisation, row, [(opened.address, says)], at=at)
         await self._record(tx, row, seq, Settled.EXPIRED.value, None)

@@ -148,7 +148,7 @@ class Carrying:
             Change(seq, _AT_REST[one.row.route]) for seq, one in load.recipients.items() if one.row.route in _AT_REST
         ]
         for wire in load.wire:
-            await self._enqueue(tx, load, wire)
+            await self._enqueue(tx, load, wire, at=at)
             changes += [Change(seq, RecipientState.QUEUED) for seq in wire.seqs]
         for form in load.links:
             await self._link(tx, load, form, at=at)
@@ -241,9 +241,9 @@ class Carrying:
 
     # --- over the wire, and by link -----------------------------------------------------------------------------------
 
-    async def _enqueue(self, tx: Transaction, load: Load, wire: _Wire) -> None:
+    async def _enqueue(self, tx: Transaction, load: Load, wire: _Wire, *, at: datetime) -> None:
         message = load.message
-        await store_object(tx, wire.prepared, at=message.row.release_at)
+        await store_object(tx, wire.prepared, at=at)
         to = [load.recipients[seq] for seq in wire.seqs]
         recipients = tuple(
             DispatchTo(

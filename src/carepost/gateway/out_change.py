@@ -246,12 +246,13 @@ class Changing:
         self, tx: Transaction, actor: Actor, row: StoredOutgoing, chosen: Sequence[OpenRecipient]
     ) -> list[RecallResult]:
         organisation = _organisation(actor)
+        # The queue first: whoever settles a delivery takes its rows in this order too.
+        queued = [one.row.seq for one in chosen if one.row.state is RecipientState.QUEUED]
+        stopped = set(await self.carrying.queue.cancel(tx, organisation, row.id, queued)) if queued else set[int]()
         linked = [one.row.seq for one in chosen if one.row.route is Route.PORTAL and one.row.state in _LINKED]
         revoked = (
             await self.carrying.links.revoke(tx, actor, organisation, row.id, linked) if linked else frozenset[int]()
         )
-        queued = [one.row.seq for one in chosen if one.row.state is RecipientState.QUEUED]
-        stopped = set(await self.carrying.queue.cancel(tx, organisation, row.id, queued)) if queued else set[int]()
         found: dict[int, Recall] = {}
         for one in sorted(chosen, key=lambda one: (one.row.organisation or 0, one.row.mailbox or 0)):
             seq = one.row.seq

@@ -256,11 +256,8 @@ class Considering:
         findings: Sequence[Finding],
     ) -> list[Finding]:
         visible = visible_keys(split_message(submission.raw)[0])
-        private = private_people(
-            [one.address for one in to if one.address.key in visible and one.reach is not Reach.INSIDE],
-            self.policy.free_mail,
-            most=self.policy.private_visible_max,
-        )
+        # Whoever the header shows counts, also those that this envelope is not for: a program may send to them apart.
+        private = private_people(visible, self.policy.free_mail, most=self.policy.private_visible_max)
         sensitivity = sensitivity_of(findings)
         asked = RecipientsAsked(
             organisation=submission.organisation,

@@ -131,9 +131,13 @@ def codes_behind(asked: Iterable[str]) -> frozenset[str]:
     return frozenset(code for name in asked if name in SOURCES for code in SOURCES[name].codes)
 
 
-def private_people(visible: Iterable[EmailAddress], free_mail: frozenset[Domain], *, most: int) -> Finding | None:
-    """R151: private mailboxes in one header are people, most likely patients, whatever a list says of them."""
-    count = sum(1 for address in visible if address.domain in free_mail)
+def private_people(visible: Iterable[str], free_mail: frozenset[Domain], *, most: int) -> Finding | None:
+    """R151: private mailboxes in one header are people, most likely patients, whatever a list says of them.
+
+    `visible` are the keys of the addresses that the header shows.
+    """
+    names = {domain.name for domain in free_mail}
+    count = sum(1 for key in visible if key.rpartition("@")[2] in names)
     if count <= most:
         return None
     return Finding(

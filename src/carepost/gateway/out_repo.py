@@ -1,6 +1,6 @@
 """Rows of outgoing mail to values, and back. The only caller of outgoing.sql."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -292,6 +292,28 @@ async def set_recipients(
             "outcomes": [one.outcome for one in changes],
         },
     )
+
+
+async def settle_recipient(
+    tx: Transaction,
+    organisation: OrganisationId,
+    outgoing: OutgoingId,
+    change: Change,
+    *,
+    among: Collection[RecipientState],
+    at: datetime,
+) -> bool:
+    """False when it stands in no state of `among` any more: somebody was quicker."""
+    values = {
+        "organisation": organisation,
+        "outgoing": outgoing,
+        "seq": change.seq,
+        "state": change.state.value,
+        "outcome": change.outcome,
+        "open": [one.value for one in among],
+        "at": at,
+    }
+    return await tx.run(SQL["settle_recipient"], values) == 1
 
 
 async def reroute(tx: Transaction, organisation: OrganisationId, outgoing: OutgoingId, **values: object) -> None:

@@ -182,6 +182,11 @@ UPDATE outgoing_recipient AS r
   FROM unnest(%(seqs)s::smallint[], %(states)s::text[], %(outcomes)s::bytea[]) AS given (seq, state, outcome)
  WHERE r.organisation_id = %(organisation)s AND r.outgoing_id = %(outgoing)s AND r.seq = given.seq;
 
+-- settle_recipient --
+-- What became of one recipient, unless that was settled before: the first word stands.
+UPDATE outgoing_recipient SET state = %(state)s, changed_at = %(at)s, outcome = %(outcome)s
+ WHERE organisation_id = %(organisation)s AND outgoing_id = %(outgoing)s AND seq = %(seq)s AND state = ANY(%(open)s);
+
 -- reroute_recipient --
 -- One recipient gets it another way now.
 UPDATE outgoing_recipient

@@ -15,7 +15,6 @@ from carepost.audit.events import Event
 from carepost.audit.events_outgoing import OutgoingReleased
 from carepost.base.address import EmailAddress
 from carepost.base.clock import Clock
-from carepost.base.errors import MailError
 from carepost.base.ids import FolderId, MailboxId, OrganisationId, OutgoingId
 from carepost.directory.service import Directory
 from carepost.gateway import out_letters, out_repo
@@ -71,7 +70,7 @@ class Release:
         for one in due:
             try:
                 await self._release(one)
-            except MailError as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was: told, tried again, and no other waits for it
                 await self._later(one, error)
         return len(due)
 
@@ -80,7 +79,7 @@ class Release:
         async with self.opening.db.transaction() as tx:
             return await out_repo.next_due(tx)
 
-    async def _later(self, due: Due, error: MailError) -> None:
+    async def _later(self, due: Due, error: Exception) -> None:
         self.counters.failed += 1
         wait = min(self.policy.again * 2 ** min(due.tries, 10), self.policy.again_longest)
         get_logger("carepost.release").error(

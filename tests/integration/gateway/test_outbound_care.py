@@ -103,6 +103,13 @@ async def test_45_patients_from_a_mail_program_are_kept_and_asked_about(world: O
     assert len(record.details.recipients) == 45
 
 
+async def test_a_program_that_sends_to_each_apart_is_asked_all_the_same(world: OutgoingWorld) -> None:
+    """One RCPT, and 45 in the header: it is the header that tells."""
+    done = await asked_by_letter(world, PATIENTS[0], raw=world.letter(*PATIENTS))
+    [asked] = (await world.view.get(world.nurse, done.id)).questions
+    assert asked.question.choices == (Choice.INDIVIDUALLY,)
+
+
 async def test_bcc_is_kept_in_sent_and_is_in_nothing_that_leaves(world: OutgoingWorld) -> None:
     raw = world.letter(str(world.his.address), "a@shop.example", bcc=["hidden@shop.example"])
     raw = raw.replace(b"Bcc:", b"bCC:").replace(b"Subject:", b"X-Carepost-Notice: no\r\nSubject:")

@@ -31,11 +31,12 @@ async def submitted(world: OutgoingWorld, *to: str, **more: object) -> Submitted
     return done
 
 
-async def test_a_crash_in_the_middle_leaves_all_of_it_for_the_next_turn(world: OutgoingWorld) -> None:
+@pytest.mark.parametrize("fault", [False, True])
+async def test_a_crash_in_the_middle_leaves_all_of_it_for_the_next_turn(world: OutgoingWorld, fault: bool) -> None:
     """The queue fails after copies were laid in: nothing was. Then everything is, once."""
     to = (str(world.his.address), str(world.theirs.address), "a@shop.example")
     done = await submitted(world, *to)
-    world.queue.fails = TryLater("not now")
+    world.queue.fails = RuntimeError("a fault of ours") if fault else TryLater("not now")
     world.carrying.links.made.clear()  # type: ignore[attr-defined]
     assert await world.later() == 1
     assert await world.inbox(world.his) == await world.inbox(world.theirs) == []
