@@ -6,7 +6,7 @@ Promises
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
@@ -51,6 +51,8 @@ class Parcel:
     urgent: bool
     queued_at: datetime
     expires_at: datetime
+    # The sealed body and its digest, where it is small: fetched with the rest.
+    sealed: tuple[bytes, bytes] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,6 +98,10 @@ SELECT r.delivery_id, r.seq, r.details, r.attempts, t.delays_told, t.tls_missing
 -- The sealed bytes of a message.
 SELECT sealed, digest FROM object WHERE organisation_id = %(organisation)s AND id = %(object)s;
 
+-- small_bodies --
+-- The sealed bytes of messages that are so small that they are fetched together.
+SELECT id, sealed, digest FROM object WHERE organisation_id = %(organisation)s AND id = ANY(%(objects)s::bytea[]);
+
 -- lock_turns --
 -- Take the turns that are about to be settled: whoever else would settle or cancel them waits, and finds them settled.
 SELECT t.seq, t.lease_owner, t.tls_missing, r.attempts

@@ -11,7 +11,7 @@ Promises
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -31,6 +31,7 @@ from carepost.store.objects import open_body
 CHANNEL = "delivery"
 # Destinations are counted over all organisations: their token is of none.
 _NOBODYS = 0
+_TOGETHER = 32 * 1024  # octets of a message that is fetched with others, in one statement
 _IN_LINE = 256 * 1024  # octets that are opened in a millisecond
 
 
@@ -123,8 +124,13 @@ class DeliveryQueue:
         seals, found = self.seals, []
         async with self.db.transaction(organisation) as tx:
             rows = await repo.open_recipients(tx, organisation, owner, wanted)
-            for row in await repo.open_deliveries(tx, organisation, {delivery for delivery, _ in wanted}):
+            parcel_rows = await repo.open_deliveries(tx, organisation, {delivery for delivery, _ in wanted})
+            small = [row.object for row in parcel_rows if row.object is not None and row.size <= _TOGETHER]
+            bodies = await repo.small_bodies(tx, organisation, small) if small else {}
+            for row in parcel_rows:
                 parcel = await seals.open_parcel(tx, organisation, row)
+                if row.object is not None:
+                    parcel = replace(parcel, sealed=bodies.get(row.object))
                 mine = [one for one in rows if one.delivery == row.id]
                 if mine:
                     found.append((parcel, await seals.open_recipients(tx, parcel, mine)))
@@ -132,6 +138,8 @@ class DeliveryQueue:
 
     async def body(self, parcel: Parcel) -> bytes:
         """The message, in memory only. Raises Broken when there is none any more, DoesNotOpen when it is damaged."""
+        if parcel.sealed is not None and parcel.object is not None and parcel.key is not None:
+            return open_body(parcel.key, parcel.organisation, parcel.object, *parcel.sealed)
         async with self.db.transaction(parcel.organisation) as tx:
             sealed = await self._sealed(tx, parcel)
         # Nobody's connection is held while a large one is opened, nor everybody's loop.

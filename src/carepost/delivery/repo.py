@@ -210,6 +210,14 @@ async def body(tx: Transaction, organisation: OrganisationId, object_id: ObjectI
     return (bytes(row["sealed"]), bytes(row["digest"])) if row else None
 
 
+async def small_bodies(
+    tx: Transaction, organisation: OrganisationId, objects: Sequence[ObjectId]
+) -> dict[ObjectId, tuple[bytes, bytes]]:
+    """Sealed bytes and digest of each."""
+    rows = await tx.tuples(SQL["small_bodies"], {"organisation": organisation, "objects": list(objects)})
+    return {ObjectId(bytes(row[0])): (bytes(row[1]), bytes(row[2])) for row in rows}
+
+
 async def lock_turns(
     tx: Transaction, organisation: OrganisationId, delivery: DeliveryId, seqs: Sequence[int]
 ) -> dict[int, Locked]:
