@@ -96,6 +96,14 @@ def _counted(tally: Tally, count: int) -> Tally:
     return msgspec.structs.replace(tally, failures=count)
 
 
+# RFC 8460 §4.3.2: what went wrong before any mail host was asked.
+_ABOUT_THE_POLICY = {
+    FailureKind.STS_POLICY_FETCH_ERROR,
+    FailureKind.STS_POLICY_INVALID,
+    FailureKind.STS_WEBPKI_INVALID,
+}
+
+
 def _tally(proof: Proof, host: HostProof, ip: str, failure: FailureKind | None) -> Tally:
     """Measured by DANE where there are signed records, else by the MTA-STS policy, else by nothing. RFC 8460 §4.2."""
     kind = PolicyKind.NONE
@@ -104,6 +112,8 @@ def _tally(proof: Proof, host: HostProof, ip: str, failure: FailureKind | None) 
     if host.dane is not DaneState.NONE:
         kind = PolicyKind.TLSA
         text = tuple(f"{one.usage} {one.selector} {one.matching} {one.association.hex()}" for one in host.tlsa)
+    elif failure in _ABOUT_THE_POLICY:
+        kind = PolicyKind.STS
     elif proof.sts.policy is not None:
         kind, patterns = PolicyKind.STS, proof.sts.policy.mx
         text = tuple(proof.sts.policy.text.splitlines())

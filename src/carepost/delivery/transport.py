@@ -108,6 +108,8 @@ class Transport:
         if not any(host.where.ips or host.unknown for host in proof.hosts):
             attempt.never(f"None of the mail hosts that {proof.domain} names exists.", status="5.4.4")
             return
+        if proof.sts.problem is not None:
+            self.counts.note(proof, proof.hosts[0], "", proof.sts.problem)
         connections = 0
         for host in proof.hosts:
             if host.unknown:

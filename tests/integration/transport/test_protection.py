@@ -348,6 +348,16 @@ async def test_a_policy_that_is_being_tested_is_reported_on_and_stops_nothing(tm
     assert world.counted.notes[0][1] in (FailureKind.CERTIFICATE_NOT_TRUSTED, FailureKind.VALIDATION_FAILURE)
 
 
+@pytest.mark.parametrize("problem", [FailureKind.STS_POLICY_FETCH_ERROR, FailureKind.STS_WEBPKI_INVALID])
+async def test_a_policy_that_cannot_be_had_is_reported_and_stops_nothing(tmp_path: Path, problem: FailureKind) -> None:
+    async with outside_mail(Script(tls=strange_tls(tmp_path))) as host:
+        resolver = table([host.address], txt=ANNOUNCED)
+        world = sending(host, resolver=resolver, policies={"trust.example": problem}, tmp_path=tmp_path)
+        assert the_only(await world.send()) == (DELIVERED, False)
+        assert world.counted.notes == [("mx1.trust.example", problem), ("mx1.trust.example", None)]
+        assert the_only(await world.send(least=LeastTls.VERIFIED)) == WAITS
+
+
 async def test_dane_goes_before_mta_sts(tmp_path: Path) -> None:
     issued = strange_authority().issue("mx1.trust.example")
     async with outside_mail(Script(tls=server_tls(issued, tmp_path, "both"))) as host:
