@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from carepost.base.errors import NotPossible
-from carepost.base.ids import HeldId, OrganisationId, TraceId
+from carepost.base.ids import HeldId, OrganisationId, OutgoingId, TraceId
 from carepost.cli import common
 from carepost.cli.common import ConfigOption, JsonOption
 
@@ -221,6 +221,45 @@ def quarantine_delete(
 
     common.with_areas(config, work)
     common.say("Deleted.")
+
+
+@quarantine.command("outgoing")
+def quarantine_outgoing(*, json: JsonOption = False, config: ConfigOption = None) -> None:
+    """What our own people sent that waits for a person to look at, in every organisation."""
+
+    async def work(areas: "Areas") -> list[tuple[object, ...]]:
+        from carepost.app.mail_out import outgoing_view
+        from carepost.gateway.outgoing import RecipientState
+
+        rows: list[tuple[object, ...]] = []
+        for organisation in await areas.organisations():
+            for one in await outgoing_view(areas).held(common.operator(), organisation.id):
+                held = [who for who in one.recipients if who.state is RecipientState.HELD]
+                since = min(who.changed_at for who in held).isoformat(timespec="seconds")
+                rows.append((int(one.id), organisation.code, since, len(held), held[0].card or "", one.trace))
+        return rows
+
+    names = ("number", "organisation", "held since", "recipients", "card", "reference")
+    _show_rows(names, common.with_areas(config, work), json=json)
+
+
+@quarantine.command("let-go")
+def quarantine_let_go(
+    code: Annotated[str, typer.Argument(help="The organisation's code.")],
+    number: Annotated[int, typer.Argument(help="The number in the list of `carepost quarantine outgoing`.")],
+    reason: Annotated[str, typer.Option(help="Why it is safe. Kept in the audit log.")],
+    config: ConfigOption = None,
+) -> None:
+    """Send what was held after all: to secure domains over verified TLS, to others by the secure link."""
+
+    async def work(areas: "Areas") -> int:
+        from carepost.app.mail_out_joined import sending
+
+        organisation = await _organisation(areas, code)
+        outbound = sending(areas).out.outbound
+        return await outbound.let_go(common.operator(), OutgoingId(number), reason=reason, organisation=organisation)
+
+    common.say(f"Let go for {common.with_areas(config, work)} recipients.")
 
 
 async def _organisation(areas: "Areas", code: str) -> OrganisationId:

@@ -119,9 +119,11 @@ class Changing:
         async with self.opening.db.transaction(organisation) as tx:
             await self.audit.record(tx, actor, event)
 
-    async def let_go(self, actor: Actor, outgoing: OutgoingId, *, reason: str) -> int:
+    async def let_go(
+        self, actor: Actor, outgoing: OutgoingId, *, reason: str, organisation: OrganisationId | None = None
+    ) -> int:
         """What was held goes, as well protected as may be. Raises NotAllowed, NotPossible, Malformed."""
-        organisation = _organisation(actor)
+        organisation = organisation or _organisation(actor)
         await self.directory.require(actor, Verb.QUARANTINE_RELEASE, OnOrganisation(organisation))
         reason = " ".join(reason.split())[:REASON_MAX]
         if not reason:

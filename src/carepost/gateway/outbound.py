@@ -359,9 +359,14 @@ class Outbound:
         """Try again for a recipient who did not get it, or by the secure link. Raises NotAllowed, NotPossible."""
         await self.changing.resend(actor, outgoing, seq, by_link=by_link)
 
-    async def let_go(self, actor: Actor, outgoing: OutgoingId, *, reason: str) -> int:
-        """An administrator has looked at what was held. Returns for how many. Raises NotAllowed, NotPossible."""
-        return await self.changing.let_go(actor, outgoing, reason=reason)
+    async def let_go(
+        self, actor: Actor, outgoing: OutgoingId, *, reason: str, organisation: OrganisationId | None = None
+    ) -> int:
+        """An administrator has looked at what was held. Returns for how many. Raises NotAllowed, NotPossible.
+
+        `organisation` None: the actor's own; the operator at the command line has none.
+        """
+        return await self.changing.let_go(actor, outgoing, reason=reason, organisation=organisation)
 
     async def recall(
         self, actor: Actor, outgoing: OutgoingId, recipients: Sequence[EmailAddress] | None = None

@@ -238,6 +238,9 @@ async def test_what_is_held_waits_for_an_administrator_who_says_why(world: Outgo
 
     boss, _ = await world.person(world.practice, "Bea Boss", Role.LOCAL_ADMINISTRATOR)
     assert [row.id for row in await world.view.held(boss, world.practice)] == [done.id]
+    assert [row.id for row in await world.view.held(OPERATOR, world.practice)] == [done.id]
+    with pytest.raises(NotPossible):
+        await world.outbound.let_go(OPERATOR, done.id, reason="at the command line", organisation=world.pharmacy)
     assert await world.outbound.let_go(boss, done.id, reason="looked at it") == 1
     assert len(world.links.made) == 1, "by the link: nobody knows what is in it"
     with pytest.raises(NotPossible):
