@@ -95,7 +95,7 @@ def test_during_a_roll_over_either_record_will_do() -> None:
         Tlsa(255, 1, 1, sha256(HOST.public)),
         Tlsa(3, 1, 0, b""),
     ],
-    ids=repr,
+    ids=lambda record: f"{record.usage} {record.selector} {record.matching}",
 )
 def test_what_cannot_be_checked_is_not_usable(record: Tlsa) -> None:
     assert not record.is_usable
