@@ -44,6 +44,7 @@ _CALLED: Mapping[Identifier, tuple[str, str]] = {
     Identifier.BIC: ("a bank's SWIFT code", "banks' SWIFT codes"),
     Identifier.ELECTORAL: ("an electoral number", "electoral numbers"),
 }
+_OPEN = {Where.SUBJECT: "The subject", Where.HEADER: "The field {}"}
 _SECURE_WORD = re.compile(r"\[\s{0,3}secure\s{0,3}\]", re.IGNORECASE)
 # What a marking says that must not be read by everybody. R161; RFC 2156 §5.3.4 for the field Sensitivity.
 _MARKINGS: tuple[tuple[str, re.Pattern[str]], ...] = (
@@ -72,6 +73,8 @@ class Place:
         match self.where:
             case Where.SUBJECT:
                 return "in the subject"
+            case Where.HEADER:
+                return f"in the field {self.name}"
             case Where.TEXT:
                 return "in the text"
             case Where.NAME:
@@ -106,7 +109,7 @@ def is_list_of_people(rows: int, place: Place) -> Finding:
 
 def is_in_the_open(place: Place, count: int) -> Finding:
     """R113: subjects and names of files travel in clear even when the text does not."""
-    what = "The subject" if place.where is Where.SUBJECT else f"The name of the file “{place.name}”"
+    what = _OPEN.get(place.where, "The name of the file “{}”").format(place.name)
     says = f"{what} says who somebody is, and is not protected as the text is: take the number or the date out of it."
     return _finding(SUBJECT, 2, says, place, count)
 

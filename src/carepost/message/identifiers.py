@@ -28,7 +28,17 @@ from carepost.message.identifiers_person import look_for_people
 from carepost.message.identifiers_state import look_for_state_numbers
 from carepost.message.identifiers_words import readable
 
-__all__ = ["PATIENT", "Found", "Identifier", "Sensitivity", "Strength", "Where", "look_for_identifiers", "look_through"]
+__all__ = [
+    "PATIENT",
+    "TEXT_MAX",
+    "Found",
+    "Identifier",
+    "Sensitivity",
+    "Strength",
+    "Where",
+    "look_for_identifiers",
+    "look_through",
+]
 
 TEXT_MAX = 4_000_000  # characters of one text: a book has one million
 COMPANY = 2  # distinct valid numbers that vouch for each other

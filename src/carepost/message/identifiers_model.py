@@ -42,6 +42,7 @@ class Where(StrEnum):
     """Which part of a message. R113: a subject and a file's name are not protected by encryption."""
 
     SUBJECT = "subject"
+    HEADER = "header"  # a field beside the subject: names of recipients, what Outlook keeps of an older subject
     TEXT = "text"
     NAME = "attachment name"
     FILE = "file"

@@ -72,6 +72,23 @@ async def test_a_subject_that_is_encoded_or_doubled_is_read_as_well() -> None:
     assert {code for code, _ in told(await look(encoded))} == {"nhs-number", "subject-identifiers", "asked-secure"}
 
 
+async def test_fields_beside_the_subject_are_read_too() -> None:
+    topic = await look(f"Thread-Topic: Re: patient {NUMBER}\r\n".encode() + message())
+    assert told(topic) == {("nhs-number", "header"), ("subject-identifiers", "header")}
+    assert topic[0].says == "There is an NHS number in the field Thread-Topic."
+    named = await look(
+        message()
+        .replace(b"To: pat@", f'To: "Pat NHS {NUMBER}" <pat@'.encode())
+        .replace(b"webmail.example", b"webmail.example>", 1)
+    )
+    assert ("nhs-number", "header") in told(named)
+
+
+async def test_a_text_that_is_longer_than_we_read_is_not_taken_for_harmless() -> None:
+    findings = await look(message("word " * 900_000))
+    assert sensitivity_of(findings) is None
+
+
 async def test_the_html_is_read_even_where_the_text_beside_it_says_nothing() -> None:
     html = "<p>NHS <b>999</b>&nbsp;<span>000</span>&#8209;0018</p>".replace("&#8209;", "&nbsp;")
     assert told(await look(message("see the other part", html=html))) == {("nhs-number", "text")}

@@ -24,7 +24,7 @@ from carepost.gateway.files.texts_model import TextLimits, Unread, Words
 from carepost.gateway.files.texts_plain import read_page, read_text
 from carepost.gateway.model import Check, Examination, Finding
 from carepost.message.encodings import decode_header
-from carepost.message.identifiers import Found, Identifier, Strength, Where, look_through
+from carepost.message.identifiers import TEXT_MAX, Found, Identifier, Strength, Where, look_through
 from carepost.message.identifiers_tables import BULK_ROWS, TableLook, look_in_table
 from carepost.message.model import Part
 
@@ -32,7 +32,10 @@ NAME = says.DISCLOSURE
 _COSTS = 10  # reading a document costs as much as inspecting ten times its octets
 _FINDINGS_MAX = 60  # of one message: enough to decide and to explain
 _HEALTH = frozenset({Identifier.NHS, Identifier.CHI, Identifier.HC})
-_IN_THE_OPEN = frozenset({Where.SUBJECT, Where.NAME})
+_IN_THE_OPEN = frozenset({Where.SUBJECT, Where.HEADER, Where.NAME})
+# What travels in clear beside the subject: names of recipients, and what programs keep of an older subject.
+_FIELDS = ("thread-topic", "comments", "keywords", "to", "cc", "reply-to")
+_FIELD_MAX = 16_384
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def _findings(examination: Examination, limits: TextLimits) -> list[Finding]:
     findings += says.markings(fields, subjects) or list(_marked(pieces))[:1]
     findings += _about(_looked_through(pieces))
     findings += _unread(pieces)
-    if not examination.contents.complete:
+    if not examination.contents.complete or any(len(piece.text) > TEXT_MAX for piece in pieces):
         findings.append(says.not_everything_was_read())
     return findings[:_FINDINGS_MAX]
 
@@ -86,6 +89,9 @@ def _pieces(examination: Examination, subjects: Iterable[str], limits: TextLimit
     message = examination.message
     for subject in subjects:
         yield _Piece(Place(Where.SUBJECT), subject)
+    for name in _FIELDS:
+        for value in message.header_values(name):
+            yield _Piece(Place(Where.HEADER, name.title()), decode_header(value[:_FIELD_MAX]))
     for _, part in message.walk():
         if part.message is not None:
             yield _Piece(Place(Where.FILE, "attached message"), message.subject_of(part.message))

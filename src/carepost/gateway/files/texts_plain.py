@@ -10,7 +10,7 @@ from collections import Counter
 
 from carepost.gateway.files.texts_model import NotReadable, Table, Unread, Words
 from carepost.message import charsets
-from carepost.message.identifiers_tables import ROWS_MAX
+from carepost.message.identifiers_tables import COLUMNS_MAX, ROWS_MAX
 from carepost.message.words import text_of_html
 
 _FOLDED = re.compile(r"\r?\n[ \t]")  # RFC 5545 §3.1, RFC 6350 §3.2
@@ -31,6 +31,7 @@ _PICTURE = re.compile(r"[0-9a-fA-F\r\n]{256,}")
 _HTML_ROW = re.compile(r"<tr(?=[\s>/])", re.IGNORECASE)
 _HTML_CELL = re.compile(r"<t[dh](?=[\s>/])", re.IGNORECASE)
 _HTML_ROWS_MAX = 5_000
+_HTML_CELLS_MAX = 50_000
 
 
 def read_text(data: bytes, extension: str, charset: str = "") -> Words:
@@ -61,10 +62,13 @@ def tables_of_html(source: str) -> tuple[Table, ...]:
     """Every row of the page as one table: layouts nest tables, and a row is still a row."""
     if "<t" not in source and "<T" not in source:
         return ()
-    rows = [
-        tuple(text_of_html("<i" + cell) for cell in _HTML_CELL.split(piece)[1:])
-        for piece in _HTML_ROW.split(source, _HTML_ROWS_MAX)[1:]
-    ]
+    rows: list[tuple[str, ...]] = []
+    cells = 0
+    for piece in _HTML_ROW.split(source, _HTML_ROWS_MAX)[1:]:
+        rows.append(tuple(text_of_html("<i" + cell) for cell in _HTML_CELL.split(piece, COLUMNS_MAX)[1:]))
+        cells += len(rows[-1])
+        if cells > _HTML_CELLS_MAX:
+            break
     return (tuple(rows),) if rows else ()
 
 
