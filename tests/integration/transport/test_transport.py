@@ -135,7 +135,8 @@ async def test_a_lost_last_answer_is_neither_yes_nor_no(tmp_path: Path, offers: 
     )
     script.recipients = {"gone@trust.example": b"550 5.1.1 nobody\r\n"}
     async with outside_mail(script) as host, outside_mail(Script(), ip="127.0.0.2", port=host.address[1]) as second:
-        result = await sending(host, second, tmp_path=tmp_path, deadlines=SHORT).send(
+        last = replace(PLAIN_DEADLINES, done=0.3)
+        result = await sending(host, second, tmp_path=tmp_path, deadlines=last).send(
             "jo@trust.example", "gone@trust.example"
         )
     assert outcomes(result) == [INDETERMINATE, FAILED]
@@ -150,7 +151,7 @@ async def test_what_breaks_off_within_the_message_was_not_taken_and_another_host
     tmp_path: Path, offers: tuple[str, ...]
 ) -> None:
     raw = RAW + b"x" * 998 + b"\r\n"
-    raw += (b"y" * 998 + b"\r\n") * 9_000
+    raw += (b"y" * 998 + b"\r\n") * 20_000
     script = Script(offers=offers, drop_within_content=100_000)
     async with outside_mail(script) as host, outside_mail(Script(), ip="127.0.0.2", port=host.address[1]) as second:
         result = await sending(host, second, tmp_path=tmp_path).send(raw=raw)
@@ -163,7 +164,7 @@ async def test_what_breaks_off_within_the_message_was_not_taken_and_another_host
 
 async def test_a_no_in_the_middle_of_the_message_counts(tmp_path: Path) -> None:
     script = Script(answer_within_content=b"552 5.3.4 too large for us\r\n")
-    raw = RAW + (b"y" * 998 + b"\r\n") * 9_000
+    raw = RAW + (b"y" * 998 + b"\r\n") * 20_000
     async with outside_mail(script) as host:
         result = await sending(host, tmp_path=tmp_path).send(raw=raw)
     # The network may have taken the answer with it: then it is tried again, which is safe too.
@@ -367,7 +368,7 @@ async def test_hosts_that_say_later_are_not_asked_without_end(tmp_path: Path) ->
 
 
 async def test_the_whole_attempt_has_an_end(tmp_path: Path) -> None:
-    slow = replace(PLAIN_DEADLINES, attempt=0.5)
+    slow = replace(PLAIN_DEADLINES, attempt=1.5)
     async with outside_mail(Script(hang_at=frozenset({"CONNECT"}))) as host:
         result = await sending(host, resolver=table([host.address] * 5), tmp_path=tmp_path, deadlines=slow).send()
     assert outcomes(result) == [LATER]
