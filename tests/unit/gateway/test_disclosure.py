@@ -185,6 +185,11 @@ async def test_a_signature_is_no_file_to_read() -> None:
     assert await look(raw) == []
 
 
+async def test_a_document_that_is_called_a_signature_is_read() -> None:
+    file = Attachment("smime.p7s", "application/pkcs7-signature", office.docx([f"NHS number {NUMBER}"]))
+    assert sensitivity_of(await look(message(files=[file]))) is Sensitivity.PATIENT
+
+
 async def test_numbers_of_the_state_and_of_banks_are_personal() -> None:
     findings = await look(message("National Insurance number AB 12 34 56 C"))
     assert sensitivity_of(findings) is Sensitivity.PERSONAL

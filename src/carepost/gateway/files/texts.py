@@ -22,11 +22,12 @@ from carepost.message.parse import parse
 
 __all__ = ["FileText", "Reader", "TextLimits", "Unread"]
 
-# Whole media types that hold keys, signatures and letters' shapes: no words of anybody's.
+# Signatures and keys: no words of anybody's. Only where the bytes are of no kind that could have some.
 _WORDLESS = frozenset(
     {"application/pkcs7-signature", "application/x-pkcs7-signature", "application/pgp-signature",
      "application/pgp-keys", "application/ms-tnef-rtf"}
 )  # fmt: skip
+_WORDLESS_MAX = 65_536
 _MEDIA = frozenset({Kind.PICTURE, Kind.SOUND_OR_FILM})
 _DICOM_AT, _DICOM = 128, b"DICM"
 _SHOWN = 80
@@ -57,7 +58,8 @@ class Reader:
 
     def read(self, data: bytes, called: Sequence[str], *, media_type: str = "", charset: str = "") -> list[FileText]:
         """The file and what is packed in it. Never raises because of what it holds."""
-        if media_type in _WORDLESS or not data:
+        wordless = media_type in _WORDLESS and len(data) < _WORDLESS_MAX and kind_of(data) is Kind.UNKNOWN
+        if wordless or not data:
             return [FileText(_shown(called), tuple(called))]
         return list(self._file(data, tuple(called), charset, depth=0))
 
