@@ -30,7 +30,7 @@ from carepost.infra.tls import ServerTls
 from carepost.message.compose import format_date
 from carepost.portal.asking import Asking
 from carepost.portal.budgets import Budgets
-from carepost.portal.model import PortalPolicy
+from carepost.portal.model import Level, PortalPolicy
 from carepost.portal.post import PortalPost, Queue
 from carepost.portal.reading import Reading
 from carepost.portal.replying import Receive, Reply, Replying
@@ -125,6 +125,7 @@ def portal_policy(settings: Settings) -> PortalPolicy:
     return PortalPolicy(
         url=given.url,
         expires_after=timedelta(days=given.expires_days),
+        patient_level=Level(given.patient_level),
         replies_max=given.answers_max,
         reply_mb=given.answers_mb,
         idle=timedelta(minutes=given.idle_minutes),

@@ -168,6 +168,10 @@ class Portal(_Section, frozen=True, kw_only=True):
         ),
     ] = "http://127.0.0.1:8081"
     expires_days: Annotated[int, says("How long a secure message can be read (R122).", ge=1, le=365)] = 28
+    patient_level: Annotated[
+        Literal["L1", "L2"],
+        says("The least proof for patient details: L1 a code by email, L2 also words agreed by voice (ADR-0017)."),
+    ] = "L1"
     answers_max: Annotated[int, says("Answers that one secure message takes.", ge=0, le=100)] = 10
     answers_mb: Annotated[int, says("Megabytes that all answers to one secure message may have.", ge=1, le=35)] = 25
     idle_minutes: Annotated[int, says("Silence after which an open message shuts.", ge=1, le=60)] = 15
@@ -240,9 +244,7 @@ class MailOut(_Section, frozen=True, kw_only=True):
     ] = ""
     disclaimer_mark: Annotated[
         str,
-        says(
-            "What it is recognised by when quoted: capital letters, digits, hyphens. Keep it when the text changes."
-        ),
+        says("What it is recognised by when quoted: capital letters, digits, hyphens. Keep it when the text changes."),
     ] = "CAREPOST-NOTE"
     undelivered_days: Annotated[
         int, says("How long what did not arrive is kept, sealed, so that it can be sent again.", ge=1)

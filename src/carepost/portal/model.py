@@ -78,14 +78,14 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortalPolicy:
-    """Every number of the portal. security.md 5.2; the organisation's administrators may set them."""
+    """Every number of the portal."""
 
     url: str = "http://127.0.0.1:8081"
     # The local part of the one address of each domain that notices and codes come from. Nobody reads it.
     writer: str = "secure-messages"
     expires_after: timedelta = timedelta(days=28)  # R122
     expires_max: timedelta = timedelta(days=365)  # R122
-    # The least proof for a message with patient details whose sender gave no phrase. ADR-0017 says why L1.
+    # The least proof for a message with patient details. With L2 one without an agreed phrase is refused (ADR-0017).
     patient_level: Level = Level.MAILBOX
     code_digits: int = 8  # P(guess) is 15 tries an hour in 10^8
     code_lasts: timedelta = timedelta(minutes=10)
@@ -128,6 +128,7 @@ class PortalLetter:
     sender_name: str
     organisation_name: str
     raw: bytes = field(repr=False)  # as this recipient may see it: no Bcc
+    patient: bool | None = None  # holds patient details; None: not known, which counts as yes
     level: Level = Level.MAILBOX
     phrase: str | None = field(default=None, repr=False)
     agreed: Agreed = Agreed.PHRASE

@@ -122,13 +122,6 @@ class Replying:
         subject = clean(original.subject if original else written.subject, _SUBJECT_MAX) or "A secure message"
         if original is not None and not subject.lower().startswith("re:"):
             subject = f"Re: {subject}"
-        extra = []
-        if original is not None and original.message_id:
-            thread = [*original.references[-20:], original.message_id]
-            extra = [
-                ("In-Reply-To", _bracketed(original.message_id)),
-                ("References", " ".join(map(_bracketed, thread))),
-            ]
         raw = compose(
             author,
             sender,
@@ -137,7 +130,10 @@ class Replying:
             attachments=[Attachment(clean_filename(name), kind, content) for name, kind, content in written.files],
             date=self.reading.messages.clock.now(),
             message_id=f"{trace.lower()}@{sender.domain}",
-            extra_headers=[*extra, ("X-Carepost-Portal", f"external via portal, level {message.level.value}")],
+            extra_headers=[
+                *_thread(original),
+                ("X-Carepost-Portal", f"external via portal, level {message.level.value}"),
+            ],
             cc=others,
         )
         return Reply(
@@ -183,6 +179,13 @@ class Replying:
         async with self.reading.messages.db.transaction(message.organisation) as tx:
             await record.note(tx, message, What.REPLIED, where=browser.client or "")
             await record.audit.record(tx, guest(browser.client), event)
+
+
+def _thread(original: Message | None) -> list[tuple[str, str]]:
+    if original is None or not original.message_id:
+        return []
+    before = [*original.references[-20:], original.message_id]
+    return [("In-Reply-To", _bracketed(original.message_id)), ("References", " ".join(map(_bracketed, before)))]
 
 
 def _bracketed(message_id: str) -> str:

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from carepost.audit.events_portal import SecureMessageClosed, SecureMessageExtended, SecureMessageMade
 from carepost.audit.model import Actor
@@ -121,6 +121,8 @@ class SecureMessages:
         level = Level.AGREED if phrase and letter.level is Level.MAILBOX else letter.level
         if level is Level.AGREED and len(phrase) < PHRASE_MIN:
             raise Malformed(f"The agreed phrase is too short: at least {PHRASE_MIN} letters or digits.")
+        if level is Level.MAILBOX and self.policy.patient_level is not Level.MAILBOX and letter.patient is not False:
+            raise Malformed("Agree on some words with the recipient first: a code by email alone is not enough here.")
         if level is Level.STRONG and not letter.telephone:
             raise Malformed("For this level of proof the recipient's mobile number is needed.")
         message = parse(letter.raw)
@@ -186,26 +188,25 @@ class SecureMessages:
             key = self.edge.token(organisation, "portal invitations", str(mailbox))
             if await repo.spend(tx, key, now=now, since=now - timedelta(days=1)) > self.policy.invitations_per_day:
                 raise NotPossible("This mailbox has invited as many people as it may in a day. Try again tomorrow.")
-            made = await self._insert(
-                tx,
-                actor,
-                organisation,
-                details,
-                kind=Kind.INVITATION,
-                mailbox=mailbox,
-                outgoing=None,
-                seq=0,
-                trace=new_trace_id(),
-                level=Level.MAILBOX,
-                expires=self._until(None),
-                object=None,
-                wrapped=None,
-                salt=None,
-            )
+            made = await self._insert(tx, actor, organisation, details, **self._without_content(mailbox))
             head = Letterhead(organisation_name=organisation_name, writer=writer, to=address, at=now)
             raw = invitation(head, link=made.link, expires_at=made.expires_at)
             await self.post.send(tx, organisation, address, raw, reverse_path=sender)
         return made
+
+    def _without_content(self, mailbox: MailboxId) -> dict[str, Any]:
+        return {
+            "kind": Kind.INVITATION,
+            "mailbox": mailbox,
+            "outgoing": None,
+            "seq": 0,
+            "trace": new_trace_id(),
+            "level": Level.MAILBOX,
+            "expires": self._until(None),
+            "object": None,
+            "wrapped": None,
+            "salt": None,
+        }
 
     async def give_another(self, tx: Transaction, actor: Actor, message: SecureMessage, address: EmailAddress) -> Made:
         """The same content for one more reader, with what the first must prove. Raises NotPossible when it is shut."""

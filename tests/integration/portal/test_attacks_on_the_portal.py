@@ -1,4 +1,4 @@
-"""security.md 5.3: every row, against the real pages and a real database."""
+"""What somebody may try at the portal, against the real pages and a real database."""
 
 import asyncio
 from datetime import timedelta
@@ -10,11 +10,12 @@ from tests.fakes.asgi_browser import Page
 from tests.fakes.portal_world import PATIENT, PortalWorld
 
 from carepost.base.address import EmailAddress
+from carepost.base.errors import Malformed
 from carepost.base.ids import OutgoingId
 from carepost.infra import vault
 from carepost.message.sanitise import safe_html
 from carepost.portal import links, repo
-from carepost.portal.model import Made, State, What
+from carepost.portal.model import Level, Made, PortalPolicy, State, What
 from carepost.portal.reading import Browser, Tried
 
 SCANNERS = (
@@ -381,6 +382,15 @@ async def test_what_happened_is_in_the_audit_log(world: PortalWorld, superuser_d
         "portal.message.answered", "portal.proof.failed", "portal.message.frozen", "portal.message.closed",
         "portal.message.extended", "portal.access.asked", "portal.access.settled",
     }  # fmt: skip
+
+
+async def test_patient_details_without_agreed_words_are_refused_where_the_policy_asks_for_them(
+    world: PortalWorld,
+) -> None:
+    world.build(PortalPolicy(url=world.portal_url, patient_level=Level.AGREED))
+    with pytest.raises(Malformed):
+        await world.send(world.letter())
+    assert (await world.send(world.letter(), phrase="seven green bottles hanging")).id
 
 
 async def test_another_organisation_sees_nothing_of_it(world: PortalWorld) -> None:
