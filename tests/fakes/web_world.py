@@ -12,6 +12,7 @@ from tests.fakes.outbound_desk import OutboundDesk
 from carepost.audit.model import Actor
 from carepost.base.address import EmailAddress
 from carepost.base.ids import OrganisationId
+from carepost.directory.correspondents import Correspondents
 from carepost.directory.model import MailboxRecord, Role
 from carepost.directory.register_keeping import RegisterKeeping
 from carepost.governance.acceptable_use import AcceptableUse, first_text
@@ -76,6 +77,9 @@ class WebWorld(GatewayWorld):
         self.filing = Filing(db=db, keys=self.keys, audit=audit, clock=clock)
         self.search = MailSearch(db=db, keys=self.keys, clock=clock)
         self.desk = OutboundDesk(clock)
+        self.correspondents = Correspondents(
+            db=db, directory=directory, keys=self.keys, edge=self.edge, audit=audit, clock=clock
+        )
         self.sites = self.build_sites()
 
     def build_sites(self, **policy: object) -> Sites:
@@ -103,7 +107,8 @@ class WebWorld(GatewayWorld):
             clock=self.clock,
             secret=b"s" * 32,
             is_ready=self._ready,
-            writing=WritingRooms(mail=mail, outbound=self.desk, look=self.desk, suggestions=self.desk),
+            writing=self.writing_rooms(mail),
+            correspondents=self.correspondents,
             register=RegisterKeeping(db=self.db, directory=self.directory, audit=self.audit, clock=self.clock),
         )
         given = {
@@ -112,6 +117,9 @@ class WebWorld(GatewayWorld):
             "service_desk": "0300 555 0100",
         }
         return build(WebPolicy(**(given | policy)), rooms)
+
+    def writing_rooms(self, mail: MailRooms) -> WritingRooms:
+        return WritingRooms(mail=mail, outbound=self.desk, look=self.desk, suggestions=self.desk)
 
     async def _ready(self) -> bool:
         async with self.db.transaction() as tx:

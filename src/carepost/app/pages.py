@@ -98,6 +98,7 @@ def build_sites(areas: Areas, out: MailOutRooms) -> Sites:
             # The same in every worker, and worthless without the root key.
             secret=vault.subkey(root.key(root.newest), b"carepost web notes"),
             is_ready=is_ready,
+            correspondents=out.correspondents,
             register=RegisterKeeping(db=areas.db, directory=areas.directory.look, audit=areas.audit, clock=areas.clock),
         ),
     )

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from carepost.base.clock import Clock
 from carepost.base.errors import Broken
+from carepost.directory.correspondents import Correspondents
 from carepost.directory.register_keeping import RegisterKeeping
 from carepost.directory.service import Directory
 from carepost.governance.acceptable_use import AcceptableUse
@@ -38,6 +39,7 @@ from carepost.web.sealing import Notes
 from carepost.web.shell import Door, House, Visit
 from carepost.web.sign_in.routes import Entrance
 from carepost.web.status.routes import PublicPages
+from carepost.web.writing.correspondents import CorrespondentPages
 from carepost.web.writing.rooms import WritingRooms
 from carepost.web.writing.routes import doors as writing_doors
 
@@ -70,6 +72,7 @@ class SiteRooms:
     is_ready: Callable[[], Awaitable[bool]]
     writing: WritingRooms | None = None  # None where mail is only read
     register: RegisterKeeping | None = None  # None where nobody keeps it in a browser
+    correspondents: Correspondents | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ def build(policy: WebPolicy, rooms: SiteRooms) -> Sites:
         *mail_doors(rooms.mail),
         *(writing_doors(rooms.writing) if rooms.writing is not None else ()),
         *(RegisterPages(keeping=rooms.register, clock=rooms.clock).doors() if rooms.register is not None else ()),
+        *_people_doors(rooms),
         *PublicPages(rooms.is_ready, rooms.directory).doors(),
     )
     content = ContentSite(
@@ -115,6 +119,12 @@ def build(policy: WebPolicy, rooms: SiteRooms) -> Sites:
         sessions=identity.sessions,
     )
     return Sites(_pages(house, doors, static), content.build(), doors)
+
+
+def _people_doors(rooms: SiteRooms) -> list[Door]:
+    if rooms.correspondents is None:
+        return []
+    return CorrespondentPages(correspondents=rooms.correspondents, clock=rooms.clock).doors()
 
 
 def _pages(house: House, doors: tuple[Door, ...], static: Mapping[str, str]) -> ASGIApp:

@@ -82,6 +82,8 @@ ROWS: dict[str, dict[str, str]] = {
     "write.suggest": SHARED,
     "write.forget": SHARED,
     "outgoing.all": SHARED,
+    "people": SHARED,
+    "people.note": SHARED,
     # The walk asks for the mailbox that sent it; here its stand-in does.
     "outgoing.one": SHARED,
     "outgoing.settle": SHARED,
