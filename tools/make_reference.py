@@ -17,7 +17,13 @@ from typing import Any
 
 import typer
 
-from carepost.audit import events_correspondents, events_mail  # noqa: F401 - their events are found below
+from carepost.audit import (  # noqa: F401 - their events are found below
+    events_correspondents,
+    events_delivery,
+    events_mail,
+    events_outgoing,
+    events_portal,
+)
 from carepost.audit.events import Event
 from carepost.cli.commands import tree
 from carepost.gateway.deck import shipped_care, shipped_inbound, shipped_outbound
