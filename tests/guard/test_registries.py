@@ -9,7 +9,12 @@ import msgspec
 import typer
 from tests.guard.tree import all_tests, modules
 
-from carepost.audit import events_correspondents, events_delivery, events_mail  # noqa: F401 - their events are subclasses of Event
+from carepost.audit import (  # noqa: F401 - their events are subclasses of Event
+    events_correspondents,
+    events_delivery,
+    events_mail,
+    events_portal,
+)
 from carepost.audit.events import Event, EventName
 from carepost.cli.commands import tree
 from carepost.infra.settings import Settings
