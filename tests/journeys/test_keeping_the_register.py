@@ -1,4 +1,4 @@
-"""The register of secure domains in a browser, and the demo's window on the world outside: with scripts and without."""
+"""The register of secure domains and a mailbox's correspondents in a browser, and the demo's window on the world outside."""
 
 from datetime import UTC, datetime
 
@@ -65,6 +65,25 @@ def test_a_list_is_taken_over_by_keyboard_alone_and_without_javascript(house: Ho
     page.get_by_label("Find a domain").fill("by-keyboard")
     page.keyboard.press("Enter")
     page.get_by_role("cell", name="by-keyboard.example").wait_for()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_page_of_correspondents_is_accessible(house: House, opens: Opens, width: int) -> None:
+    page = opens(width=width)
+    sign_in(house, page, ADA)
+    page.goto("/settings")
+    page.locator("#people ~ ul a").first.click()
+    page.get_by_role("heading", name="People this mailbox writes to").wait_for()
+    assert_accessible(page)
+    page.get_by_label("Email address").fill(f"a.patient.with.a.long.name.{width}@freemail.example")
+    page.get_by_label("What to note", exact=True).select_option(label="A patient")
+    page.get_by_role("button", name="Note it", exact=True).click()
+    page.get_by_text("is noted as a patient").wait_for()
+    assert_accessible(page)
+    page.get_by_label("Email address").fill("nobody")
+    page.get_by_role("button", name="Note it", exact=True).click()
+    assert page.get_by_role("alert").is_visible()
+    assert_accessible(page)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
