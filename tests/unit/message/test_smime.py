@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import itertools
 import os
 import shutil
 import subprocess
@@ -361,11 +360,17 @@ def test_there_are_more_forged_shapes_than_those_that_were_published() -> None:
 
 
 def test_no_single_changed_byte_of_the_text_or_the_signature_goes_unnoticed() -> None:
-    raw = detached(cms())
+    good = cms()
+    raw = detached(good)
     start = raw.index(b"--b1\r\n") + 6
-    for at in itertools.chain(range(start, start + len(ENTITY)), range(len(raw) - 400, len(raw) - 60, 7)):
-        changed = raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]
-        assert judged(changed).state is not SignatureState.VALID, at
+    for at in range(start, start + len(ENTITY)):
+        assert judged(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]).state is not SignatureState.VALID, at
+    signer = der.read(good).children[1].children[0].children[-1].children[0]
+    for part in (signer.children[3], signer.children[5]):  # what was signed of the text, and the signature
+        start = good.index(part.raw)
+        for at in range(start, start + len(part.raw)):
+            changed = good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :]
+            assert judged(detached(changed)).state is not SignatureState.VALID, at
 
 
 @given(st.binary(max_size=300))
