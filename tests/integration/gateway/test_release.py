@@ -5,15 +5,16 @@ from datetime import timedelta
 
 import pytest
 from tests.fakes.gateway_world import OPERATOR
-from tests.fakes.outgoing_world import NHS, OutgoingWorld
+from tests.fakes.outgoing_world import NHS, OutgoingWorld, answered
 
 from carepost.audit.events import EventName
 from carepost.base.errors import NotPossible, TryLater
 from carepost.delivery.dispatch import Settled, Settlement
 from carepost.delivery.model import HopEvidence, VerifiedBy
+from carepost.gateway.model import Refused
 from carepost.gateway.out_story import became as story
 from carepost.gateway.out_story import states_of
-from carepost.gateway.outgoing import Draft, OutState, Recall, RecipientState, Submitted
+from carepost.gateway.outgoing import Draft, NeedsAnswers, OutState, Recall, RecipientState, Submitted
 from carepost.infra.db import Database
 from carepost.store.model import Flag, SpecialUse
 
@@ -288,3 +289,32 @@ async def test_nothing_of_a_message_stands_in_clear_in_any_row(world: OutgoingWo
     assert rows
     assert not any("canary" in row["a"].lower() or hexed in row["a"] for row in rows)
     assert done.trace
+
+
+async def test_second_thoughts_bad_news_and_refusals_are_in_the_record(world: OutgoingWorld) -> None:
+    with pytest.raises(Refused):
+        await submitted(world, "nobody@riverside.example")
+    undone = await submitted(world, "a@shop.example")
+    await world.outbound.cancel(world.nurse, undone.id)
+    assert world.scanner is not None
+    world.scanner.too_large = 10
+    asked = await world.outbound.submit(world.submission("a@shop.example"))
+    assert isinstance(asked, NeedsAnswers)
+    [question] = asked.consideration.questions
+    held = await submitted(world, "a@shop.example", answers=[answered(question, question.choices[0])])
+    await world.later()
+    await world.outbound.let_go(OPERATOR, held.id, reason="looked at it", organisation=world.practice)
+    await settle(world, held, 0, Settled.FAILED, code=550)
+    await world.outbound.resend(world.nurse, held.id, 0, by_link=True)
+    async with world.db.transaction(world.practice) as tx:
+        rows = await tx.all("SELECT event, details::text AS details FROM audit_event")
+    assert {
+        EventName.OUTGOING_REFUSED.value,
+        EventName.OUTGOING_CANCELLED.value,
+        EventName.OUTGOING_ANSWERED.value,
+        EventName.OUTGOING_LET_GO.value,
+        EventName.OUTGOING_NOT_DELIVERED.value,
+        EventName.OUTGOING_RESENT.value,
+    } <= {row["event"] for row in rows}
+    assert any("looked at it" in row["details"] for row in rows)
+    assert not any("@" in row["details"] for row in rows if row["event"].startswith("mail.outgoing"))
