@@ -95,6 +95,8 @@ class Conversation:
             raise NoTls(f"the handshake failed: {_reason(error)}", error) from error
         except OSError as error:
             raise NoTls("the connection broke off during the handshake", error) from error
+        except ValueError as error:
+            raise NoTls("its name is none that a certificate could bear", ssl.SSLError(str(error))) from error
 
     async def ask(self, command: ClientCommand, *, seconds: float) -> PeerReply:
         return (await self.ask_all([command], seconds=seconds))[0]

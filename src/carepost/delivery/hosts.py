@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 from itertools import groupby, zip_longest
 
 from carepost.base.address import Domain
-from carepost.base.errors import NotPossible
+from carepost.base.errors import Malformed, NotPossible
 from carepost.mailauth.resolver import NoSuchName, Resolver, ResolverTrouble, normal_name
 
 IpAddress = IPv4Address | IPv6Address
@@ -101,7 +101,9 @@ async def mail_hosts(
     answered = found.records or ((0, domain.name),)  # RFC 5321 §5.1: no MX record means itself
     if {host for _, host in answered} == {""}:
         raise NoMailHost(f"{domain} says that it takes no mail at all.", "5.1.10")
-    ranked = _shuffled([(preference, normal_name(host)) for preference, host in answered if host], chance)
+    ranked = _shuffled([(preference, normal_name(host)) for preference, host in answered if _is_name(host)], chance)
+    if not ranked:
+        raise NoMailHost(f"What {domain} names as its mail hosts are no names of hosts.", "5.4.4")
     others = _without_ourselves(ranked, policy)
     if not others:
         raise NoMailHost(f"Mail for {domain} leads back to us, and it is not one of our domains.", "5.4.6")
@@ -130,6 +132,14 @@ def _literal(domain: Domain) -> IpAddress:
         return ip_address(text)
     except ValueError as error:
         raise NoMailHost(f"{domain} is no address of a mail system.", "5.1.2") from error
+
+
+def _is_name(host: str) -> bool:
+    """DNS holds any octets; a host that we connect to and check a certificate for has a proper name."""
+    try:
+        return bool(host) and not Domain.parse(host).is_literal
+    except Malformed:
+        return False
 
 
 def _shuffled(hosts: Sequence[tuple[int, str]], chance: random.Random) -> list[tuple[int, str]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from carepost.base.address import EmailAddress
+from carepost.base.errors import Malformed
 from carepost.wire.smtp_client_replies import PeerReply
 
 # RFC 5321 §4.5.3.1.4 and the additions of RFC 1870, 3461, 6152 and 6531; ORCPT alone may have 500 octets.
@@ -206,6 +207,10 @@ def _path(address: EmailAddress, *, utf8: bool) -> str:
     text = str(address)
     if not text.isprintable() or (not utf8 and not text.isascii()):
         raise CannotBeSaid("an address")
-    if EmailAddress.parse(text) != address:
+    try:
+        same = EmailAddress.parse(text) == address
+    except Malformed:
+        same = False
+    if not same:
         raise CannotBeSaid("an address")
     return text

@@ -305,6 +305,7 @@ async def test_who_was_refused_for_good_by_one_host_is_not_tried_at_another(tmp_
         (FakeResolver(), FAILED, "5.1.2"),
         (FakeResolver(mx={"trust.example": [(0, "")]}), FAILED, "5.1.10"),
         (FakeResolver(mx={"trust.example": [(10, "gone.example")]}), FAILED, "5.4.4"),
+        (FakeResolver(mx={"trust.example": [(10, "a\\010..b"), (20, "x" * 70 + ".example")]}), FAILED, "5.4.4"),
         (FakeResolver(txt={"trust.example": ["x"]}), FAILED, "5.4.4"),
         (FakeResolver(mx={"trust.example": [(10, "mail.care.example")]}), FAILED, "5.4.6"),
         (FakeResolver(fails={("mx", "trust.example")}), LATER, "4.4.3"),
@@ -316,7 +317,7 @@ async def test_who_was_refused_for_good_by_one_host_is_not_tried_at_another(tmp_
             "4.4.3",
         ),
     ],
-    ids=["no domain", "null MX", "no such host", "no host at all", "ourselves", "no answer", "no address"],
+    ids=["no domain", "null MX", "no such host", "no names", "no host at all", "ourselves", "no answer", "no address"],
 )
 async def test_where_there_is_no_host_the_result_says_why(
     tmp_path: Path, resolver: FakeResolver, outcome: Outcome, status: str
@@ -324,6 +325,13 @@ async def test_where_there_is_no_host_the_result_says_why(
     result = await sending(resolver=resolver, tmp_path=tmp_path).send()
     assert outcomes(result) == [outcome]
     assert result.results[0].enhanced == status
+
+
+async def test_what_is_no_name_among_the_hosts_is_passed_over(tmp_path: Path) -> None:
+    async with outside_mail(Script(tls=good_tls(tmp_path))) as host:
+        names = [(10, "*." + "x" * 70), (20, ""), (30, "mx1.trust.example")]
+        resolver = FakeResolver(mx={"trust.example": names}, a={"mx1.trust.example": ["127.0.0.1"]})
+        assert outcomes(await sending(host, resolver=resolver, tmp_path=tmp_path).send()) == [DELIVERED]
 
 
 async def test_without_an_mx_record_the_domain_itself_is_the_host(tmp_path: Path) -> None:

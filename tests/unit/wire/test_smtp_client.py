@@ -96,13 +96,14 @@ def test_what_is_no_reply_ends_the_conversation(octets: bytes) -> None:
 
 def test_a_flood_is_not_kept() -> None:
     reader = ReplyReader()
-    fed = 0
-    for fed in range(10_000):
+    fed, over = 0, False
+    while not over and fed < 10_000:
         reader.feed(b"y" * 1000)
+        fed += 1
         try:
             assert reader.next() is None
         except Unintelligible:
-            break
+            over = True
     assert fed < 100
     assert len(reader._buffer) < 100_000
 
@@ -184,9 +185,8 @@ FORGED = EmailAddress("jo", Domain("trust.example>\r\nRCPT TO:<all@trust.example
     ids=repr,
 )
 def test_no_value_brings_a_second_line_or_parameter_onto_the_wire(command: object) -> None:
-    with pytest.raises((CannotBeSaid, ValueError, Exception)) as refused:
+    with pytest.raises(CannotBeSaid):
         said(command)
-    assert refused.type.__name__ in {"CannotBeSaid", "Malformed"}
 
 
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=60))
