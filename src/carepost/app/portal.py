@@ -107,7 +107,8 @@ class PortalInbound:
         at = format_date(self.gateway.clock.now())
         return (
             f"Return-Path: <{reply.author}>\r\n"
-            f"Received: from portal by {self.hostname} (Carepost) with HTTPS\r\n\tid {reply.trace}; {at}\r\n"
+            f"Received: from portal by {self.hostname} (Carepost) with HTTPS\r\n"
+            f"\t(external via portal, level {reply.level.value}) id {reply.trace}; {at}\r\n"
         ).encode()
 
 

@@ -130,10 +130,7 @@ class Replying:
             attachments=[Attachment(clean_filename(name), kind, content) for name, kind, content in written.files],
             date=self.reading.messages.clock.now(),
             message_id=f"{trace.lower()}@{sender.domain}",
-            extra_headers=[
-                *_thread(original),
-                ("X-Carepost-Portal", f"external via portal, level {message.level.value}"),
-            ],
+            extra_headers=_thread(original),
             cc=others,
         )
         return Reply(

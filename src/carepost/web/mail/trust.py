@@ -76,9 +76,9 @@ def _proved_domain(message: Message) -> str:
 
 
 def _came_encrypted(message: Message) -> bool:
-    """The first Received is ours; `ESMTPS` and its kin say that TLS was used. RFC 3848."""
+    """The first Received is ours; `ESMTPS` and its kin, or `HTTPS` of the portal, say that TLS was used. RFC 3848."""
     text = message.first("received").decode("ascii", "replace")
-    return re.search(r"\(Carepost\) with (?:UTF8)?(?:E?SMTP|LMTP)SA?\b", text) is not None
+    return re.search(r"\(Carepost\) with (?:(?:UTF8)?(?:E?SMTP|LMTP)SA?|HTTPS)\b", text) is not None
 
 
 def _is_above_senders(message: Message, name: str) -> bool:
