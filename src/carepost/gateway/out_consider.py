@@ -118,7 +118,7 @@ class Considering:
         if refusals or sender is None:
             return _refused(refusals, sender)
         message, contents = await read(submission.raw, self.policy.examine)
-        destinations = await self._destinations(submission)
+        destinations = await self._destinations(submission, sender)
         examination = Examination(
             connection=_connection(submission),
             envelope=_envelope(submission, sender),
@@ -210,12 +210,12 @@ class Considering:
 
     # --- whom it is for ---------------------------------------------------------------------------------------------
 
-    async def _destinations(self, submission: Submission) -> list[Destination]:
+    async def _destinations(self, submission: Submission, sender: Sender) -> list[Destination]:
         unique = {one.address.key: one.address for one in submission.recipients}
         agreed: frozenset[str] = frozenset()
         with suppress(MailError):  # nobody has agreed, then: the stricter answer
             agreed = await self.people.agreed_to_plain(
-                submission.organisation, submission.mailbox, list(unique.values())
+                submission.organisation, sender.mailbox.id, list(unique.values())
             )
         found = [await self._destination(address) for address in unique.values()]
         return [

@@ -162,24 +162,24 @@ async def test_nobody_sends_as_somebody_else(world: OutgoingWorld) -> None:
         await world.outbound.submit(world.submission("info@shop.example", mailbox=world.his))
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
-        b"Subject: a\nBcc: x@y.example\r\n",
-        b"Subject: a\rBcc: x@y.example\r\n",
-        b"Subject: =?utf-8?q?a=0D=0ABcc:_x@y.example?=\r\n",
-        b"Subject: a\x00b\r\n",
-        b"Subject: " + b"a" * 1200 + b"\r\n",
-        b"Subject: \xff\xfe\r\n",
-        b"To: second@y.example\r\n",
-        b"no field at all\r\n",
-    ],
+ANOTHER_HEADER = (
+    b"Subject: a\nBcc: x@y.example\r\n",
+    b"Subject: a\rBcc: x@y.example\r\n",
+    b"Subject: =?utf-8?q?a=0D=0ABcc:_x@y.example?=\r\n",
+    b"Subject: a\x00b\r\n",
+    b"Subject: " + b"a" * 1200 + b"\r\n",
+    b"Subject: \xff\xfe\r\n",
+    b"To: second@y.example\r\n",
+    b"no field at all\r\n",
 )
-async def test_what_would_be_another_header_is_refused(world: OutgoingWorld, header: bytes) -> None:
+
+
+async def test_what_would_be_another_header_is_refused(world: OutgoingWorld) -> None:
     """P10, P2."""
-    raw = world.letter("info@shop.example").replace(b"Subject: A meeting\r\n", header, 1)
-    with pytest.raises(Refused, match="This message cannot be sent as it is"):
-        await submitted(world, "info@shop.example", raw=raw)
+    for header in ANOTHER_HEADER:
+        raw = world.letter("info@shop.example").replace(b"Subject: A meeting\r\n", header, 1)
+        with pytest.raises(Refused, match="This message cannot be sent as it is"):
+            await submitted(world, "info@shop.example", raw=raw)
     assert await world.sent(world.hers) == []
 
 
