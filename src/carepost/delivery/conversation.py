@@ -60,7 +60,6 @@ class Conversation:
         self._until = until
         self._engine = SmtpClientEngine()
         self._content_left = False
-        self.injected = False  # something came in clear behind the yes to STARTTLS: it was thrown away
 
     @property
     def offers(self) -> Offers:
@@ -85,7 +84,7 @@ class Conversation:
         reply = await self.ask(StartTls(), seconds=self._deadlines.hello)
         if not reply.is_yes:
             raise NoTls(f"it answered {reply.text}")
-        self.injected = self._engine.tls_begins()
+        self._engine.tls_begins()
         try:
             async with self._by(self._deadlines.tls):
                 await self._link.start_tls(context, host)

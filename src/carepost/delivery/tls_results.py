@@ -40,7 +40,6 @@ from carepost.mailauth.tls_report import (
 class ReportPolicy:
     reporter: Reporter
     sender: EmailAddress  # From, and whom the reverse-path names
-    counted_max: int = 50_000  # different things counted between two flushes; more are not counted
     kept: timedelta = timedelta(days=14)  # counts, in case somebody asks about a report
     at_once: int = 100  # reports written in one turn
 
@@ -67,7 +66,7 @@ class TlsResults:
     db: Database
     seals: TransportSeals
     clock: Clock
-    counted_max: int = 50_000
+    counted_max: int = 50_000  # different things counted between two flushes; more are not counted
     _counts: Counter[tuple[date, Tally]] = field(default_factory=Counter, init=False)
 
     def note(self, proof: Proof, host: HostProof, ip: str, failure: FailureKind | None) -> None:

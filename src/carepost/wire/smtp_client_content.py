@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from enum import Enum
 
 PIECE = 64 * 1024  # octets written at once: each has a deadline of its own
-LINE_MAX = 998  # octets without the CR LF: RFC 5321 §4.5.3.1.6
 
 
 class OutgoingFlaw(Enum):
