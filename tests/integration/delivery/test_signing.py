@@ -8,7 +8,6 @@ import psycopg
 import pytest
 from tests.fakes.delivery_world import LETTER, DeliveryWorld
 
-from carepost.audit.events_delivery import DkimRotated
 from carepost.audit.model import PLATFORM, Actor
 from carepost.audit.record import AuditTrail
 from carepost.base.address import Domain
@@ -140,7 +139,7 @@ async def test_after_a_rotation_the_key_that_stood_by_signs_and_the_old_one_stay
     assert len(await signed.publish()) == 4
     async with signed.world.db.transaction(PLATFORM) as tx:
         kept = await tx.one("SELECT count(private) AS n FROM dkim_key WHERE state = 'retired'")
-        recorded = await tx.one("SELECT count(*) AS n FROM audit_event WHERE event = %s", [DkimRotated.name.value])
+        recorded = await tx.one("SELECT count(*) AS n FROM audit_event WHERE event = %s", ["keys.dkim.rotated"])
     assert kept["n"] == 0, "what signs no more is destroyed"
     assert recorded["n"] == 1
 
