@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from carepost.base.address import EmailAddress
 from carepost.gateway.out_copies import Form, forms, received_field, stamped
@@ -130,3 +132,32 @@ def test_whom_a_message_is_from_is_read_strictly() -> None:
     for doubtful in (b"From: a@b.example, c@d.example\r\n\r\n", b"Subject: x\r\n\r\n", b"From: nobody\r\n\r\n"):
         assert names(doubtful).fault
     assert names(b"From: a@b.example\r\nSender: x, y@z.example\r\n\r\n").fault
+
+
+NAMES = st.sampled_from(
+    ["Bcc", "BCC", "bcc", "bCc ", "Bcc\t", "Bcc\r\n ", "Resent-Bcc", "resent-BCC ", "X-Envelope-To"]
+)
+HIDDEN = st.builds(
+    lambda name, folds: f"{name}:{folds}secret@gmail.example,\r\n\tsecret2@gmail.example\r\n",
+    NAMES,
+    st.sampled_from([" ", "", "\r\n ", " (a comment) ", " Somebody <x@y.example>, "]),
+)
+OPEN = st.sampled_from(
+    [
+        "From: nia@riverside.example\r\n",
+        "To: pat@gmail.example\r\n",
+        "Cc: Kim <kim@gmail.example>,\r\n sam@gmail.example\r\n",
+        "Subject: a\r\n b\r\n",
+        "X-Odd: bcc: none\r\n",
+    ]
+)
+
+
+@given(st.lists(st.one_of(OPEN, HIDDEN), min_size=1, max_size=12), st.sampled_from(list(Spread)))
+def test_however_a_hidden_copy_is_written_it_never_leaves(lines: list[str], spread: Spread) -> None:
+    raw = ("".join(lines) + "\r\nText\r\n").encode()
+    to = {seq: address for seq, address in TO.items() if seq < 4}
+    for form in forms(raw, to, spread, hidden=[0, 1, 3]):
+        assert b"secret" not in form.raw
+        assert form.raw.endswith(b"\r\nText\r\n")
+        assert parse(form.raw).header_values("bcc") == []
