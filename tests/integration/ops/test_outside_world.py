@@ -26,6 +26,8 @@ from carepost.delivery.model import LeastTls, Outcome, OutEnvelope, OutRecipient
 from carepost.infra.db import Database
 from carepost.infra.tls import DemoAuthority
 from carepost.infra.vault import EdgeKey
+from carepost.message.identifiers import Identifier, look_for_identifiers
+from carepost.ops.demo.letters import NUMBERS
 from carepost.ops.demo.outside import Letterbox, OutsideLimits, OutsideTls, Sink
 from carepost.ops.demo.outside_pages import OutsidePages
 from carepost.ops.demo.outside_process import start_outside
@@ -233,3 +235,9 @@ async def test_mail_that_leaves_the_demo_ends_here_and_only_where_the_certificat
     assert (await send("jo@closed-clinic.example", LeastTls.OPPORTUNISTIC)).outcome is Outcome.FAILED
     assert (await send("jo@busy-clinic.example", LeastTls.OPPORTUNISTIC)).outcome is Outcome.LATER
     assert len(outside.letterbox.messages) == 2
+
+
+def test_the_numbers_of_the_sample_world_are_taken_for_patients_numbers() -> None:
+    for number in NUMBERS:
+        (found,) = look_for_identifiers(f"NHS number {number}", where="text")
+        assert found.kind is Identifier.NHS

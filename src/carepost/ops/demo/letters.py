@@ -1,6 +1,7 @@
 """The mail of the sample world: about a hundred messages, some of them unwelcome. Patients, numbers and results are invented.
 
-The numbers that look like NHS numbers are from the range 999, which is never given to anybody.
+The numbers that look like NHS numbers are from the range 999, which is never given to anybody; their check digits are
+right, so that what leaves with one of them is treated as it would be with a patient's.
 """
 
 import random
@@ -24,7 +25,7 @@ PATIENTS = (
     "Mr T Blake",
     "Mrs W Chen",
 )
-NUMBERS = ("999 012 3455", "999 054 8609", "999 000 0018", "999 123 4560", "999 765 4329")
+NUMBERS = ("999 012 3454", "999 054 8609", "999 000 0018", "999 123 4578", "999 765 4323")
 IPS = {domain: ip for domain, ip, _ in OUTSIDE}
 
 
@@ -285,6 +286,13 @@ def _highlights() -> Iterator[_Draft]:
         "Dear Ada,\n\nPlease find attached the discharge summary for your patient. She went home yesterday on apixaban 5 mg twice "
         "a day. We would be grateful if the practice could repeat U&Es and FBC within seven days and review the wound at her "
         "next nurse appointment.\n\nHer potassium was 5.4 mmol/L at discharge, so please do not leave it longer than the week."
+    )
+    yield _Draft(
+        "Kofi Mensah",
+        "kofi.mensah@gmail.example",
+        ("ada.okafor@riverside.example",),
+        "My blood test last week",
+        "Dear doctor,\n\nyou said that the result would be back by now. Could you tell me what it says?\n\nKofi Mensah",
     )
     yield _Draft(
         "Lakeside Ward 7B",
