@@ -24,7 +24,7 @@ from carepost.audit.events_portal import (
     SecureMessageRead,
     SecureProofFailed,
 )
-from carepost.audit.model import Actor, ActorKind
+from carepost.audit.model import PLATFORM, Actor, ActorKind
 from carepost.base.address import EmailAddress
 from carepost.base.errors import NotAllowed, NotPossible
 from carepost.base.ids import OrganisationId
@@ -42,6 +42,7 @@ from carepost.portal.model import (
     PortalPolicy,
     SecureMessage,
     SecureMessageId,
+    State,
     Step,
     What,
 )
@@ -256,9 +257,8 @@ class Reading:
             found = await repo.whose(tx, link.lookup) if link else None
         if worn_out:
             raise TooMany
-        message = await self._live(*found) if found else None
-        right = links.is_verifier(message.verifier_hash if message else bytes(32), link.verifier if link else b"")
-        if message is None or not right:
+        message = await self._live(found, verifier=link.verifier if link else b"")
+        if message is None:
             async with self.messages.db.transaction() as tx:
                 await self.budgets.count_failure(tx, client)
             raise NoLonger
@@ -272,15 +272,22 @@ class Reading:
             raise NoLonger
         async with self.messages.db.transaction() as tx:
             found = await repo.whose(tx, lookup)
-        message = await self._live(*found) if found else None
+        message = await self._live(found)
         if message is None:
             raise NoLonger
         return message
 
-    async def _live(self, organisation: OrganisationId, message: SecureMessageId) -> SecureMessage | None:
+    async def _live(
+        self, found: tuple[OrganisationId, SecureMessageId] | None, *, verifier: bytes | None = None
+    ) -> SecureMessage | None:
+        """The message, while it can be read. To say no takes as long for one that is not there as for one that is."""
+        organisation, number = found or _NOBODYS
         async with self.messages.db.transaction(organisation) as tx:
-            found = await self.messages.get(tx, organisation, message)
-        return found if found is not None and found.is_live(self.messages.clock.now()) else None
+            row = await repo.message(tx, organisation, number)
+            right = verifier is None or links.is_verifier(row.verifier_hash if row else bytes(32), verifier)
+            if row is None or not right or row.state is not State.OPEN or row.expires_at <= self.messages.clock.now():
+                return None
+            return await self.messages.opened(tx, organisation, row)
 
     async def _stand(self, tx: Transaction, message: SecureMessage, browser: Browser) -> Standing:
         now = self.messages.clock.now()
@@ -472,6 +479,7 @@ def guest(client: str | None) -> Actor:
     return Actor(kind=ActorKind.STRANGER, name="guest", address=client)
 
 
+_NOBODYS = (PLATFORM, SecureMessageId(0))
 _CHANNELS = {Step.CODE: Channel.MAIL, Step.TEXT: Channel.TEXT}
 
 
