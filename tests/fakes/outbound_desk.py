@@ -93,8 +93,8 @@ class OutboundDesk:
 
     cancel = undo
 
-    async def resend(self, actor: Actor, outgoing: OutgoingId, seq: int) -> None:
-        self.done.append(("resend", seq))
+    async def resend(self, actor: Actor, outgoing: OutgoingId, seq: int, *, by_link: bool = False) -> None:
+        self.done.append(("link" if by_link else "resend", seq))
 
     async def recall(
         self, actor: Actor, outgoing: OutgoingId, recipients: Sequence[EmailAddress] | None = None

@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, ViewportSize, expect, sync_playwright
 from tests.conftest import PostgresForTests
-from tests.fakes.web_world import WebWorld
+from tests.fakes.writing_world import WritingWorld
 from tests.journeys.steps import House, Opens
 from tests.journeys.town_mail import fill_town
 
@@ -55,10 +55,10 @@ def house(postgres: PostgresForTests) -> Iterator[House]:
             Database.open(postgres.dsn("carepost_app", name), pool_min=1, pool_max=6, role="carepost_app") as db,
             Database.open(postgres.dsn("carepost_relay", name), pool_min=1, pool_max=2, role="carepost_relay") as relay,
         ):
-            world = WebWorld(db, relay, pages_origin=house.pages, content_origin=house.content)
-            house.world = await world.founded()
+            house.world = WritingWorld(db, relay, pages_origin=house.pages, content_origin=house.content)
+            await house.world.founded()
             await fill_town(house.world)
-            servers = [_server(world.sites.pages), _server(world.sites.content)]
+            servers = [_server(house.world.sites.pages), _server(house.world.sites.content)]
             async with asyncio.TaskGroup() as tasks:
                 for server, opened in zip(servers, (pages, content), strict=True):
                     tasks.create_task(server.serve(sockets=[opened]))

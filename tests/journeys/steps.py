@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from playwright.sync_api import Page
-from tests.fakes.web_world import PASSWORD, WebPerson, WebWorld
+from tests.fakes.web_world import PASSWORD, WebPerson
+from tests.fakes.writing_world import WritingWorld
 
 SCREENSHOTS = Path(__file__).parents[2] / "docs" / "screenshots"
 
@@ -21,7 +22,7 @@ class House:
     """The running sites; `do` runs something in their loop."""
 
     loop: asyncio.AbstractEventLoop
-    world: WebWorld = field(init=False)
+    world: WritingWorld = field(init=False)
     pages: str = ""
     content: str = ""
 

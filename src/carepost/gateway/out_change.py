@@ -53,6 +53,7 @@ Choose = Callable[[OpenRecipient], Awaitable[OpenRecipient | None]]
 _QUOTED_MAX = 100
 # Not what was refused: whatever a card refuses has to be changed and looked at anew.
 _RESENT_FROM = frozenset({RecipientState.FAILED, RecipientState.EXPIRED})
+_QUEUED = frozenset({RecipientState.QUEUED})
 _SAYS = {
     Recall.STOPPED: "It had not left yet, and will not.",
     Recall.REMOVED: "It was unread, and is gone from their mailbox.",
@@ -98,14 +99,16 @@ class Changing:
     # --- again --------------------------------------------------------------------------------------------------------
 
     async def resend(self, actor: Actor, outgoing: OutgoingId, seq: int, *, by_link: bool) -> None:
-        """Raises NotAllowed; NotPossible unless this recipient did not get it."""
+        """Raises NotAllowed; NotPossible unless this recipient did not get it, or waits in the queue and a link is
+        wanted instead."""
         organisation = _organisation(actor)
         await self._may_send(actor, organisation, outgoing)
 
         async def choose(one: OpenRecipient) -> OpenRecipient | None:
             if one.row.seq != seq:
                 return None
-            if one.row.state not in _RESENT_FROM:
+            instead = by_link and one.row.state is RecipientState.QUEUED and one.row.route is Route.RELAY
+            if one.row.state not in _RESENT_FROM and not instead:
                 raise NotPossible(
                     "This recipient has it, it is still on its way, or it was refused and must be changed."
                 )
@@ -181,11 +184,21 @@ class Changing:
             now_rows = (await out_repo.recipients(tx, organisation, [outgoing])).get(outgoing, [])
             if any(one.state is not before[one.seq] for one in now_rows if one.seq in load.recipients):
                 raise NotPossible("Somebody else has done this meanwhile.")
+            await self._out_of_the_queue(
+                tx, organisation, outgoing, [seq for seq in load.recipients if before[seq] in _QUEUED]
+            )
             await self._reroute(tx, organisation, outgoing, chosen, at=at)
             carried = await self.carrying.carry(tx, load, at=at)
             await out_repo.set_recipients(tx, organisation, outgoing, carried.changes, at=at)
             await self.carrying.record(tx, organisation, carried.events)
         return row, chosen
+
+    async def _out_of_the_queue(
+        self, tx: Transaction, organisation: OrganisationId, outgoing: OutgoingId, seqs: Sequence[int]
+    ) -> None:
+        """It never goes both ways: who is being delivered to just now stays where they are."""
+        if seqs and set(await self.carrying.queue.cancel(tx, organisation, outgoing, seqs)) != set(seqs):
+            raise NotPossible("It is being sent at this moment. Look again in a minute.")
 
     async def _reroute(
         self,

@@ -1,6 +1,7 @@
 """Writing, checking, sending and what becomes of it, as a browser without scripts does it."""
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -146,8 +147,8 @@ async def test_a_question_is_asked_with_the_cards_own_sentence_and_its_answer_go
     page = await write(browser, ada)
     assert asked.sentence in page.words(".question")
     mark = asked.fingerprint
-    unanswered = await browser.post_files(at(ada), fields(page, do="send"))
-    assert unanswered.status == 400
+    page = await browser.post_files(at(ada), fields(page, do="send"))
+    assert page.status == 400
     without_reason = await browser.post_files(at(ada), fields(page, do="send", **{f"answer-{mark}": "reason"}))
     assert without_reason.status == 400
     assert without_reason.tree.css_first(f"#answer-{mark}-reason").attributes.get("checked", "no") != "no"
@@ -289,12 +290,40 @@ async def test_a_forwarded_message_takes_its_files_along(world: WebWorld, browse
     )
     page = await browser.get(f"{at(ada)}?forward={await world.inbox(ada.mailbox)}-1")
     assert "s.pdf" in page.words(".chosen-files")
+    await browser.post_files(at(ada), fields(page, to=SAM, do="send"))
+    [sent] = world.desk.submitted
+    assert b"s.pdf" in sent.raw
+    message = parse(sent.raw)
+    assert [message.body_bytes(part).strip() for _, part in message.leaves()][-1] == b"%PDF"
+
+
+async def test_text_changed_without_the_script_is_not_sent_in_its_old_layout(
+    world: WebWorld, browser: AsgiBrowser, ada: WebPerson
+) -> None:
+    page = await write(browser, ada, "save", text="Take 5 mg.", laid="yes", html="<b>Take</b> 5 mg.")
+    page = await browser.post_files(at(ada), fields(page, do="save"))
+    assert "<b>Take</b>" in (page.tree.css_first("#html").attributes["value"] or ""), "nothing was changed"
+    await browser.post_files(at(ada), fields(page, text="Take 2 mg.", do="send"))
+    [sent] = world.desk.submitted
+    assert b"2 mg" in sent.raw
+    assert b"5 mg" not in sent.raw
+
+
+async def test_a_second_press_on_a_draft_that_was_sent_sends_nothing(
+    world: WebWorld, browser: AsgiBrowser, ada: WebPerson
+) -> None:
+    page = await write(browser, ada, "save", text="Once.")
+    first = await browser.post_files(at(ada), fields(page, do="send"))
+    again = await browser.post_files(at(ada), fields(page, do="send"))
+    assert (first.status, again.status) == (303, 400)
+    assert "Look into Sent first" in again.words("#summary")
+    assert len(world.desk.submitted) == 1
 
 
 async def test_laid_out_text_is_cleaned_and_has_plain_text_beside_it(
     world: WebWorld, browser: AsgiBrowser, ada: WebPerson
 ) -> None:
-    await write(browser, ada, text="Bold words", html="<b>Bold</b> words<script>alert(1)</script>")
+    await write(browser, ada, text="Bold words", laid="yes", html="<b>Bold</b> words<script>alert(1)</script>")
     message = parse(world.desk.submitted[0].raw)
     kinds = {part.media_type: message.text(part) for _, part in message.leaves()}
     assert kinds["text/plain"].strip() == "Bold words"
@@ -371,6 +400,18 @@ async def test_what_was_not_delivered_stands_first_with_its_reason_and_can_be_se
     assert (await settle(browser, bad, "resend-0")).status == 303
     assert (await settle(browser, bad, "clear-0")).status == 303
     assert world.desk.done == [("resend", 0), ("clear", 0)]
+
+
+async def test_what_waits_because_no_safe_way_leads_there_can_go_by_link(
+    world: WebWorld, browser: AsgiBrowser, ada: WebPerson
+) -> None:
+    waits = row(world, ada, RecipientState.QUEUED, RecipientState.QUEUED)
+    late = replace(waits.recipients[0], route=Route.RELAY, delayed=True)
+    world.desk.rows[-1] = replace(waits, recipients=(late, waits.recipients[1]))
+    page = await browser.get(f"/outgoing/{waits.id}")
+    assert page.words("table").count("Send a secure link instead") == 1
+    assert (await settle(browser, waits, "link-0")).status == 303
+    assert world.desk.done == [("link", 0)]
 
 
 async def test_taking_back_asks_from_whom_and_tells_the_result_for_each(

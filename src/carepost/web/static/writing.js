@@ -89,12 +89,16 @@ function suggesting(field) {
   list.setAttribute("role", "listbox");
   list.setAttribute("aria-label", "Suggestions");
   field.after(list);
-  for (const [name, value] of [["role", "combobox"], ["aria-autocomplete", "list"], ["aria-expanded", "false"], ["aria-controls", list.id]]) field.setAttribute(name, value);
+  // A field of several lines may not be called a combobox: what is suggested is said by `told` as well.
+  const told = make("span", { className: "out-of-sight" });
+  told.setAttribute("role", "status");
+  list.after(told);
+  for (const [name, value] of [["aria-autocomplete", "list"], ["aria-haspopup", "listbox"], ["aria-controls", list.id]]) field.setAttribute(name, value);
   let asked = 0;
   let wait = 0;
 
   const word = () => field.value.slice(0, field.selectionStart).split(/[,;\n]/).pop().trim();
-  const close = () => { list.hidden = true; list.replaceChildren(); field.setAttribute("aria-expanded", "false"); field.removeAttribute("aria-activedescendant"); };
+  const close = () => { list.hidden = true; list.replaceChildren(); told.textContent = ""; field.removeAttribute("aria-activedescendant"); };
   const grow = () => { field.style.height = "auto"; field.style.height = `${field.scrollHeight + 4}px`; };
 
   async function ask() {
@@ -109,7 +113,7 @@ function suggesting(field) {
     if (mine !== asked) return;
     list.replaceChildren(...found.map(line));
     list.hidden = !found.length;
-    field.setAttribute("aria-expanded", String(found.length > 0));
+    told.textContent = found.length ? `${found.length} ${found.length === 1 ? "suggestion" : "suggestions"}: go through them with the arrow keys, take one with Enter.` : "";
     field.removeAttribute("aria-activedescendant");
   }
 
@@ -184,6 +188,7 @@ let editor = null;
 function lay() {
   if (!editor) return;
   html.value = editor.getHTML();
+  document.getElementById("laid").value = "yes";
   text.value = editor.getRoot().innerText.replaceAll("\u00a0", " ");
 }
 

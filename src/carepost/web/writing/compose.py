@@ -27,6 +27,10 @@ from carepost.web.writing.typed import as_typed, look_for_errors, message_id_of,
 
 # The script asks for a word about the draft instead of a page.
 PART_HEADER = "x-carepost-part"
+_ELSEWHERE = (
+    "This message was sent or changed in another window, or Send was pressed twice. Look into Sent first. If this one "
+    "must go as well, check its attachments and press Send again."
+)
 _GONE = "The message is no longer in this folder. It was moved or deleted."
 
 
@@ -35,7 +39,7 @@ async def begin(rooms: WritingRooms, visit: Visit) -> Response:
     access = visit.mailbox()
     for name in ("reply", "all", "forward"):
         if visit.query(name):
-            return await _page(rooms, visit, access, await _about(rooms, visit, access, name))
+            return await _page(rooms, visit, access, await _about(rooms, visit, access, name, visit.query(name)))
     if not visit.query("draft"):
         return await _page(rooms, visit, access, Writing(to=visit.query("to")))
     uid = _whole(visit.query("draft"))
@@ -54,13 +58,17 @@ async def act(rooms: WritingRooms, visit: Visit) -> Response:
             await drafts.discard(uid)
         return visit.go(drafts.home, SaidNote("The draft was deleted."))
     try:
-        writing = await written(form, await drafts.open(uid) if uid is not None else None, rooms.policy)
+        writing = await written(form, await _earlier(rooms, visit, drafts, uid), rooms.policy)
         saved = await drafts.save(
             writing, uid=uid, sender=sender_of(visit.me, access), message_id=message_id_of(writing, access)
         )
     except Malformed as error:
         form.wrong("text", error.public)  # what cannot be a message cannot be a draft: the page keeps it
         return await _page(rooms, visit, access, as_typed(form), uid=uid)
+    if deed == "send" and saved.elsewhere:
+        # Whoever pressed Send before, here or in another window, has sent it, or changed it: a person looks first.
+        form.wrong("text", _ELSEWHERE)
+        return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved)
     if deed == "send":
         return await _send(rooms, visit, Sending(rooms, visit, drafts, writing, saved.uid), saved)
     if visit.request.headers.get(PART_HEADER) == "saved":
@@ -90,6 +98,14 @@ async def _send(rooms: WritingRooms, visit: Visit, sending: Sending, saved: Save
     return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved, check=result)
 
 
+async def _earlier(rooms: WritingRooms, visit: Visit, drafts: Drafts, uid: int | None) -> Writing | None:
+    """What has the files that the form cannot carry: the draft, or the message that is forwarded."""
+    if uid is not None:
+        return await drafts.open(uid)
+    forwarded = visit.form.text("forward")
+    return await _about(rooms, visit, drafts.access, "forward", forwarded) if forwarded else None
+
+
 async def suggest(rooms: WritingRooms, visit: Visit) -> Response:
     """Whom the person may mean, for the script. Nobody is chosen for them (R147)."""
     mailbox, typed = visit.mailbox().mailbox, visit.query("q")[:100]
@@ -103,9 +119,9 @@ async def forget(rooms: WritingRooms, visit: Visit) -> Response:
     return visit.go(f"/write/{visit.mailbox().mailbox.id}", SaidNote("It will not be suggested again."))
 
 
-async def _about(rooms: WritingRooms, visit: Visit, access: MailboxAccess, name: str) -> Writing:
-    """What an answer or a forward begins with."""
-    folder_text, _, uid_text = visit.query(name).partition("-")
+async def _about(rooms: WritingRooms, visit: Visit, access: MailboxAccess, name: str, place: str) -> Writing:
+    """What an answer to, or a forward of, the message at `place` (FOLDER-UID) begins with."""
+    folder_text, _, uid_text = place.partition("-")
     uid = _whole(uid_text)
     folder = (await open_mailbox(rooms.mail, access)).folder(_whole(folder_text))
     rows = await rooms.mail.messages.rows(access.mailbox, folder.id, [uid])
@@ -148,6 +164,7 @@ async def _page(
         "sender": f"{sender_of(visit.me, access).name} <{mailbox.address}>",
         "boxes": [one.mailbox for one in visit.me.mailboxes.values() if one.mailbox.id != mailbox.id],
         "uid": uid,
+        "forward": visit.query("forward") or visit.form.text("forward"),
         "files": [(n, file.filename, size) for n, (file, size) in enumerate(zip(writing.files, sizes, strict=True))],
         "attach_max": mail_pages.size_words(rooms.policy.attachments_octets_max),
         "saved": _saved_words(visit, saved) if saved is not None else None,

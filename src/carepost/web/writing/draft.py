@@ -19,6 +19,7 @@ from carepost.base.address import EmailAddress
 from carepost.base.errors import Malformed
 from carepost.message.addresses import Address, addresses_of, each
 from carepost.message.compose import Attachment, compose, id_field, people_field
+from carepost.message.headers import message_ids
 from carepost.message.model import Message
 from carepost.message.words import readable_parts, text_of_html
 
@@ -181,16 +182,21 @@ def writing_of(message: Message) -> Writing:
         bcc=_text(kept, "bcc", typed(list(each(message.addresses("Bcc"))))),
         subject=message.subject,
         text=(plain if plain is not None else text_of_html(html)).replace("\r\n", "\n"),
-        html=html if kept.get("html") else "",
+        html=html if kept.get("html", True) else "",
         files=tuple(files_of(message)),
         answers_to=AnswersTo(answers[0], answers[1], answers[2]) if answers else None,
         reply_all=bool(kept.get("reply_all")),
-        in_reply_to=_text(kept, "in_reply_to", ""),
-        references=tuple(kept.get("references") or ()),
+        in_reply_to=_text(kept, "in_reply_to", _answered(message)),
+        references=tuple(kept["references"]) if "references" in kept else message.references,
         secure=bool(kept.get("secure")),
         send_at=_text(kept, "send_at", ""),
         message_id=message.message_id or "",
     )
+
+
+def _answered(message: Message) -> str:
+    """What another program's draft, or a message taken back, answers."""
+    return next(iter(message_ids(message.first("in-reply-to"))), "")
 
 
 def _kept(message: Message) -> dict[str, Any]:

@@ -65,6 +65,9 @@ async def settle(rooms: WritingRooms, visit: Visit) -> Response:
         case "resend":
             await rooms.outbound.resend(actor, outgoing, _seq(seq))
             return visit.go(here, SaidNote("It is tried again now."))
+        case "link":
+            await rooms.outbound.resend(actor, outgoing, _seq(seq), by_link=True)
+            return visit.go(here, SaidNote("They get a secure link instead."))
         case "clear":
             await rooms.look.clear(actor, outgoing, _seq(seq))
             return visit.go(here, SaidNote("Taken off the list of what was not delivered."))

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from carepost.delivery.model import LeastTls
 from carepost.gateway.outgoing import (
     Chip,
     Choice,
@@ -88,6 +89,7 @@ class QuestionView:
     fingerprint: str
     card: str
     title: str
+    about: str  # the first of those whom it is about; empty when it is about everybody
     says: tuple[str, ...]
     sentence: str
     because: str
@@ -104,7 +106,7 @@ class CheckView:
     questions: tuple[QuestionView, ...]
     refusals: tuple[str, ...]
     routes: tuple[RouteLine, ...]
-    by_link: int
+    by_link: str  # how many get a secure link, in words; empty for nobody
     mark: str  # of what was shown: pressing Send again with the same mark sends
 
 
@@ -129,6 +131,7 @@ class RecipientLine:
     opened: str
     bad: bool
     on_tray: bool
+    link_instead: bool  # it waits or failed on its way by email: a secure link may get there
     recallable: bool
 
 
@@ -155,9 +158,19 @@ def check_view(
         questions=tuple(question_view(one, chosen) for one in consideration.questions),
         refusals=(*also, *consideration.refusals),
         routes=tuple(route_line(one) for one in consideration.routes),
-        by_link=sum(1 for one in consideration.routes if one.route is Route.PORTAL),
+        by_link=by_link([one.route for one in consideration.routes]),
         mark=mark,
     )
+
+
+def by_link(routes: Sequence[Route]) -> str:
+    """How many get a secure link, in words; empty for nobody."""
+    links, everybody = routes.count(Route.PORTAL), len(routes)
+    if links == 0:
+        return ""
+    if links == everybody:
+        return "It will go by secure link" if everybody == 1 else f"All {everybody} recipients will get a secure link"
+    return f"{links} of {everybody} recipients will get a secure link"
 
 
 def question_view(question: Question, chosen: Mapping[str, tuple[str, str]]) -> QuestionView:
@@ -166,6 +179,7 @@ def question_view(question: Question, chosen: Mapping[str, tuple[str, str]]) -> 
         fingerprint=question.fingerprint,
         card=question.card,
         title=question.title,
+        about=several([str(one) for one in question.recipients], most=2),
         says=question.says,
         sentence=question.sentence,
         because=question.because,
@@ -179,9 +193,13 @@ def question_view(question: Question, chosen: Mapping[str, tuple[str, str]]) -> 
 
 
 def route_line(one: RouteFor) -> RouteLine:
-    return RouteLine(
-        address=str(one.address), chip=CHIPS[one.chip], kind=one.chip.value, how=ROUTES[one.route], says=one.says
-    )
+    return RouteLine(address=str(one.address), chip=CHIPS[one.chip], kind=one.chip.value, how=_how(one), says=one.says)
+
+
+def _how(one: RouteFor) -> str:
+    if one.route is Route.RELAY and one.least is LeastTls.VERIFIED:
+        return "By email, encrypted on its way to a system that has proved who it is"
+    return ROUTES[one.route]
 
 
 def outgoing_line(row: OutgoingRow, *, zone: tzinfo) -> OutgoingLine:
@@ -246,5 +264,7 @@ def _recipient(one: OutgoingRecipient, zone: tzinfo) -> RecipientLine:
         opened=long_time(one.opened_at.astimezone(zone)) if one.opened_at else "",
         bad=one.state in _BAD,
         on_tray=one.is_on_tray,
+        link_instead=one.route is Route.RELAY
+        and (one.is_on_tray or (one.delayed and one.state is RecipientState.QUEUED)),
         recallable=one.state in _MAY_BE_RECALLED,
     )

@@ -42,7 +42,7 @@ class OutboundWalk(Protocol):
         """Never send what was asked about, or what waits for its hour: it lies in Drafts."""
         ...
 
-    async def resend(self, actor: Actor, outgoing: OutgoingId, seq: int) -> None:
+    async def resend(self, actor: Actor, outgoing: OutgoingId, seq: int, *, by_link: bool = False) -> None:
         """Try again for a recipient who did not get it. Raises NotAllowed, NotPossible."""
         ...
 

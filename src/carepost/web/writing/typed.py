@@ -29,9 +29,9 @@ async def written(form: Form, earlier: Writing | None, policy: WritingPolicy) ->
     """The whole form, with the files that the draft `earlier` has already. Raises Malformed."""
     if len(form.values.get("text", "")) > policy.text_characters_max:
         raise Malformed("The text is too long for a message. Attach it as a file.")  # never cut off in silence
-    html = form.words("html")
-    safe = (await clean(html)).html if html else ""
     typed = as_typed(form)
+    html = _layout(form, typed, earlier)
+    safe = (await clean(html)).html if html else ""
     return Writing(
         to=typed.to,
         cc=typed.cc,
@@ -48,6 +48,14 @@ async def written(form: Form, earlier: Writing | None, policy: WritingPolicy) ->
         send_at=form.text("send_at"),
         message_id=earlier.message_id if earlier is not None else "",
     )
+
+
+def _layout(form: Form, typed: Writing, earlier: Writing | None) -> str:
+    """The laid-out form of the text, if it is of this very text: without the script only the plain text changes."""
+    if form.text("laid") == "yes":
+        return form.words("html")
+    unchanged = earlier is not None and earlier.text.split() == typed.text.split()
+    return earlier.html if earlier is not None and unchanged else ""
 
 
 def _files(form: Form, earlier: Writing | None) -> tuple[Attachment, ...]:
