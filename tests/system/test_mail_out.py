@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import partial
 
 import pytest
 from tests.fakes.outside_world import OutsideWorld
@@ -26,7 +27,9 @@ from tests.system.conftest import LONG
 
 from carepost.app.areas import Areas
 from carepost.app.delivery_rooms import delivery_rooms
-from carepost.base.address import Domain
+from carepost.app.mail_out_joined import sending
+from carepost.audit.model import Actor
+from carepost.base.address import Domain, EmailAddress
 from carepost.mailauth.dkim import DkimStatus, verify_dkim
 from carepost.mailauth.fields import split_message
 from carepost.mailauth.resolver import FakeResolver
@@ -222,6 +225,12 @@ def test_a_secure_domain_with_a_wrong_certificate_waits_and_nothing_is_said_in_c
     for word in (secret, to, "Anticoagulation"):
         assert word.encode() not in out.world.wire
     assert out.became(reference) == {to: "queued"}
+    out.service.with_areas(partial(_link_instead, reference=reference))
+    await_true(lambda: out.became(reference) == {to: "noticed"}, "no notice came")
+    [notice] = [one for one in list(out.world.letterbox.messages) if to in one.recipients]
+    for word in (secret, "Anticoagulation"):
+        assert word.encode() not in notice.raw
+        assert word.encode() not in out.world.wire
     # The tap hears what is said in clear: the same words by somebody careless.
     with smtplib.SMTP("127.0.0.1", out.world.port, timeout=30) as careless:
         careless.sendmail(ANN, [f"tap@{TRUST}"], letter("Careless", f"tap@{TRUST}", text=secret))
@@ -229,15 +238,32 @@ def test_a_secure_domain_with_a_wrong_certificate_waits_and_nothing_is_said_in_c
     out.world.wire.clear()
 
 
+async def _link_instead(areas: Areas, *, reference: str) -> None:
+    """As the page of the message does it, when its sender presses "Send a secure link instead"."""
+    out, ann = sending(areas).out, await areas.directory.look.person_at(EmailAddress.parse(ANN))
+    assert ann is not None
+    assert ann.mailbox is not None
+    actor = Actor.for_person(ann.id, ann.organisation, ann.name)
+    rows = (await out.view.page(actor, ann.mailbox)).rows
+    [row] = [one for one in rows if one.trace == reference]
+    await out.outbound.resend(actor, row.id, 0, by_link=True)
+
+
 def test_patient_details_do_not_leave_readable_by_strangers(out: Out) -> None:
     to = "j.porter@gmail.example"
     out.knows(to)
-    reference = out.send("Your result", to, text=f"NHS number {NHS}: please ring us.")
-    out.send("After the result", to)
-    out.await_outside("After the result")
-    assert out.world.arrived("Your result") == []
-    assert not any(NHS.encode() in one.raw for one in out.world.letterbox.messages if to in one.recipients)
-    assert to in out.service.run("why", reference).stdout
+    out.await_outside("How are you")
+    secret, before = "Your potassium was 5.4", len(out.world.letterbox.messages)
+    reference = out.send("Your result", to, text=f"NHS number {NHS}. {secret}.")
+    await_true(lambda: len(out.world.letterbox.messages) > before, "no notice came")
+    [notice] = list(out.world.letterbox.messages)[before:]
+    assert notice.recipients == (to,)
+    read = message_from_bytes(notice.raw, policy=policy.default).as_bytes()
+    for word in (NHS, secret, "Your result", "potassium"):
+        assert word.encode() not in notice.raw + read
+        assert word.encode() not in out.world.wire
+    assert f"localhost:{out.service.ports['portal']}/".encode() in notice.raw
+    await_true(lambda: out.became(reference) == {to: "noticed"}, "its sender is not told")
 
 
 def test_who_was_never_written_to_is_asked_about_before_patient_details_go(out: Out) -> None:
@@ -276,8 +302,8 @@ def test_every_recipient_is_accounted_for(out: Out) -> None:
     await_true(lambda: set(out.became(reference).values()) == set(to.values()), "not all of them came to their end")
     assert out.became(reference) == to
     story = out.service.run("why", reference).stdout
-    for address in to:
-        assert f"{address}: " in story
+    assert all(f"{address}: " in story for address in to)
+    for address in (JO, "x@busy-clinic.example"):
         found = out.service.run("trace", "--recipient", address, "--json").stdout
         assert reference in {json.loads(line)["reference"] for line in found.splitlines()}
     failed = out.await_letter("ann.lee", "Not delivered: To all kinds")
