@@ -1,7 +1,8 @@
 """Numbers that health services give to people: NHS number, CHI number, H&C number. PURE.
 
 Promises
-    Only numbers whose check digit is right (NHS Data Model and Dictionary, "NHS number": modulus 11).
+    Only numbers whose check digit is right (NHS Data Model and Dictionary, "NHS number": modulus 11), and those that the
+    text itself calls an NHS number: mistyped, it still tells who somebody is.
     What has the shape of a telephone number, of part of an address on the web, or of one digit repeated, is none.
     Linear: every pattern is of fixed length.
 
@@ -24,7 +25,7 @@ TEN_DIGITS = re.compile(
 )
 # Behind the words "NHS number" digits may stand in any groups: in the boxes of a form each by itself.
 _LABELLED = re.compile(
-    r"(?<![a-z])(nhs|chi|h\s?[&+]\s?c|hcn)(?:[\s_-]{0,3}(?:number|num|no|nr|id)\b)?[^\da-z]{0,12}"
+    r"(?<![a-z])(nhs|chi|h\s?[&+]\s?c|hcn)([\s_-]{0,3}(?:number|num|no|nr|id)\b)?[^\da-z]{0,12}"
     r"((?:\d[ \t.\-|]{0,3}){9}\d)(?!\d)",
     re.IGNORECASE,
 )
@@ -58,11 +59,11 @@ def look_for_health_numbers(text: str) -> Iterator[Candidate]:
         kind = by_range or Identifier.NHS
         yield Candidate(kind, start, end, Strength.STRONG if sure else Strength.WEAK, value)
     for found in _LABELLED.finditer(text):
-        value = only_digits(found[2])
-        if is_valid(value):
-            named = _kind(value, found[1].lower())
-            if named is not None:
-                yield Candidate(named, found.start(2), found.end(2), Strength.STRONG, value)
+        value = only_digits(found[3])
+        named = _kind(value, found[1].lower())
+        # What is called somebody's NHS number is one to whoever reads it, a slip of the keyboard in it or not.
+        if named is not None and (is_valid(value) or (found[2] and value[0] != "0")):
+            yield Candidate(named, found.start(3), found.end(3), Strength.STRONG, value)
 
 
 def is_valid(digits: str) -> bool:
