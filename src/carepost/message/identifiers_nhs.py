@@ -25,7 +25,7 @@ TEN_DIGITS = re.compile(
 )
 # Behind the words "NHS number" digits may stand in any groups: in the boxes of a form each by itself.
 _LABELLED = re.compile(
-    r"(?<![a-z])(nhs|chi|h\s?[&+]\s?c|hcn)([\s_-]{0,3}(?:number|num|no|nr|id)\b)?[^\da-z]{0,12}"
+    r"(?<![a-z])(nhs|chi|h\s?[&+]\s?c|hcn)([\s_-]{0,3}(?:number|num|no|nr|id)\b)?(?:[^\da-z]{1,3}is\b)?[^\da-z]{0,12}"
     r"((?:\d[ \t.\-|]{0,3}){9}\d)(?!\d)",
     re.IGNORECASE,
 )
@@ -62,7 +62,8 @@ def look_for_health_numbers(text: str) -> Iterator[Candidate]:
         value = only_digits(found[3])
         named = _kind(value, found[1].lower())
         # What is called somebody's NHS number is one to whoever reads it, a slip of the keyboard in it or not.
-        if named is not None and (is_valid(value) or (found[2] and value[0] != "0")):
+        slip = found[2] and value[0] != "0" and value != value[0] * 10
+        if named is not None and (slip or is_valid(value)):
             yield Candidate(named, found.start(3), found.end(3), Strength.STRONG, value)
 
 
