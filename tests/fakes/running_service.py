@@ -121,9 +121,7 @@ class RunningService:
         self.data.chmod(0o711)
         DemoAuthority(self.home / "tls").issue("mail", [HOSTNAME, "localhost", "127.0.0.1"], SystemClock().now())
         (self.home / "zone.toml").write_text(ZONE)
-        self.ports = dict(
-            zip(_PORTS, free_ports(len(_PORTS)), strict=True)
-        )
+        self.ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
         self.write_config()
 
     def write_config(self, further: Mapping[str, Mapping[str, Any]] | None = None) -> None:

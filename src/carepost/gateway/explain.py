@@ -211,5 +211,7 @@ def _arrival(record: Record) -> str:
         return f"{how} on {at}{by}. Reference {record.trace}."
     secured = f"over {details.tls}" if details.tls else "without encryption"
     at = record.at.strftime("%d %B %Y at %H:%M:%S UTC").lstrip("0")
-    door = {"smtp": "from", "lmtp": "by the mail server in front, from", "portal": "by a secure page, from"}.get(record.door, "from")
+    door = {"smtp": "from", "lmtp": "by the mail server in front, from", "portal": "by a secure page, from"}.get(
+        record.door, "from"
+    )
     return f"It came on {at} {door} {details.client} ({secured}). Reference {record.trace}."
