@@ -102,8 +102,6 @@ class Demo:
                 # All mail that goes out ends at the sample world's own mail hosts (ops/demo/outside.py).
                 "CAREPOST__TRANSPORT__CONNECT_TO": f'"127.0.0.1:{self.outside_smtp}"',
                 "CAREPOST__TRANSPORT__AUTHORITIES_FILE": "tls/demo-ca.pem",
-                "CAREPOST__TRANSPORT__CONNECT_TO": f"127.0.0.1:{self.outside_smtp}",
-                "CAREPOST__TRANSPORT__AUTHORITIES_FILE": "tls/demo-ca.pem",
                 "CAREPOST__OBSERVE__LISTEN": f'["127.0.0.1:{self.port_base + _METRICS_OFFSET}"]',
                 "CAREPOST__OBSERVE__LOG_LEVEL": '"warning"',
                 "CAREPOST__LIMITS__DISK_FREE_MB": "100",

@@ -1,8 +1,8 @@
 """Numbers that health services give to people: NHS number, CHI number, H&C number. PURE.
 
 Promises
-    Only numbers whose check digit is right (NHS Data Model and Dictionary, "NHS number": modulus 11), and those that the
-    text itself calls an NHS number: mistyped, it still tells who somebody is.
+    Only numbers whose check digit is right (NHS Data Model and Dictionary, "NHS number": modulus 11), and those that
+    the text itself calls an NHS number: mistyped, it still tells who somebody is.
     What has the shape of a telephone number, of part of an address on the web, or of one digit repeated, is none.
     Linear: every pattern is of fixed length.
 
