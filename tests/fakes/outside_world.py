@@ -45,6 +45,9 @@ class OutsideWorld:
         wanted = f"\r\nSubject: {subject}\r\n".encode()
         return [one for one in list(self.letterbox.messages) if wanted in b"\r\n" + one.raw]
 
+    def arrived_for(self, recipient: str) -> list[Arrived]:
+        return [one for one in list(self.letterbox.messages) if recipient in one.recipients]
+
     def _run(self, ready: Callable[[], None]) -> None:
         self._loop.run_until_complete(self._live(ready))
         self._loop.close()

@@ -299,6 +299,15 @@ def test_forty_five_patients_in_to_are_never_sent_as_one(house: House, opens: Op
         assert raw["To"].count("@") == 1, "nobody sees anybody else"
 
 
+@pytest.mark.parametrize(("width", "name"), [(390, "Write"), (900, "New message")])
+def test_writing_begins_from_the_list_at_every_width(house: House, opens: Opens, width: int, name: str) -> None:
+    page = opens(width=width)
+    sign_in(house, page, KIT)
+    assert_accessible(page)
+    page.get_by_role("link", name=name, exact=True).click()
+    expect(page.get_by_role("heading", name="New message")).to_be_visible()
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_pages_of_writing_and_of_what_was_sent(house: House, opens: Opens, width: int) -> None:
     page = opens(width=width)

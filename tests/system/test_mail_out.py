@@ -24,6 +24,7 @@ import pytest
 from tests.fakes.outside_world import OutsideWorld
 from tests.fakes.running_service import HOSTNAME, OPERATOR, RunningService, copied, forget, short_home
 from tests.system.conftest import LONG
+from tests.system.test_thunderbird import Marionette, thunderbird
 
 from carepost.app.areas import Areas
 from carepost.app.delivery_rooms import delivery_rooms
@@ -34,6 +35,8 @@ from carepost.mailauth.dkim import DkimStatus, verify_dkim
 from carepost.mailauth.fields import split_message
 from carepost.mailauth.resolver import FakeResolver
 from carepost.ops.demo.zone import zone_toml
+
+__all__ = ["thunderbird"]
 
 pytestmark = pytest.mark.slow
 
@@ -227,7 +230,7 @@ def test_a_secure_domain_with_a_wrong_certificate_waits_and_nothing_is_said_in_c
     assert out.became(reference) == {to: "queued"}
     out.service.with_areas(partial(_link_instead, reference=reference))
     await_true(lambda: out.became(reference) == {to: "noticed"}, "no notice came")
-    [notice] = [one for one in list(out.world.letterbox.messages) if to in one.recipients]
+    [notice] = out.world.arrived_for(to)
     for word in (secret, "Anticoagulation"):
         assert word.encode() not in notice.raw
         assert word.encode() not in out.world.wire
@@ -252,12 +255,10 @@ async def _link_instead(areas: Areas, *, reference: str) -> None:
 def test_patient_details_do_not_leave_readable_by_strangers(out: Out) -> None:
     to = "j.porter@gmail.example"
     out.knows(to)
-    out.await_outside("How are you")
-    secret, before = "Your potassium was 5.4", len(out.world.letterbox.messages)
+    secret = "Your potassium was 5.4"
     reference = out.send("Your result", to, text=f"NHS number {NHS}. {secret}.")
-    await_true(lambda: len(out.world.letterbox.messages) > before, "no notice came")
-    [notice] = list(out.world.letterbox.messages)[before:]
-    assert notice.recipients == (to,)
+    await_true(lambda: len(out.world.arrived_for(to)) == 2, "no notice came")
+    [notice] = [one for one in out.world.arrived_for(to) if one not in out.world.arrived("How are you")]
     read = message_from_bytes(notice.raw, policy=policy.default).as_bytes()
     for word in (NHS, secret, "Your result", "potassium"):
         assert word.encode() not in notice.raw + read
@@ -275,7 +276,7 @@ def test_who_was_never_written_to_is_asked_about_before_patient_details_go(out: 
     story = out.service.run("why", reference).stdout
     assert "It waits for its sender's answers." in story
     assert to in story
-    assert not any(to in one.recipients for one in out.world.letterbox.messages)
+    assert out.world.arrived_for(to) == []
 
 
 def test_forty_five_people_in_to_are_not_sent_as_one(out: Out) -> None:
@@ -308,6 +309,62 @@ def test_every_recipient_is_accounted_for(out: Out) -> None:
         assert reference in {json.loads(line)["reference"] for line in found.splitlines()}
     failed = out.await_letter("ann.lee", "Not delivered: To all kinds")
     assert "nobody@closed-clinic.example" in str(failed)
+
+
+# In Thunderbird itself: trust our authority, make an account that sends by 587, write a letter, send it.
+SEND = """
+const {MailServices} = ChromeUtils.importESModule("resource:///modules/MailServices.sys.mjs");
+const [authority, user, password, port, to, subject, text, done] = arguments;
+(async () => {
+    Cc["@mozilla.org/security/x509certdb;1"].getService(Ci.nsIX509CertDB).addCertFromBase64(authority, "C,,");
+    const server = MailServices.outgoingServer.createServer("smtp");
+    const smtp = server.QueryInterface(Ci.nsISmtpServer);
+    smtp.hostname = "localhost";
+    smtp.port = port;
+    server.socketType = Ci.nsMsgSocketType.alwaysSTARTTLS;
+    server.authMethod = Ci.nsMsgAuthMethod.passwordCleartext;
+    server.username = user;
+    server.password = password;
+    const identity = MailServices.accounts.createIdentity();
+    identity.email = user;
+    identity.smtpServerKey = server.key;
+    identity.doFcc = false;
+    const account = MailServices.accounts.createAccount();
+    account.addIdentity(identity);
+    account.incomingServer = MailServices.accounts.createIncomingServer("nobody", "Local Folders", "none");
+    const fields = Cc["@mozilla.org/messengercompose/composefields;1"].createInstance(Ci.nsIMsgCompFields);
+    Object.assign(fields, {from: user, to, subject, body: text});
+    const sends = Cc["@mozilla.org/messengercompose/send;1"].createInstance(Ci.nsIMsgSend);
+    return await new Promise((resolve, reject) => {
+        const listener = {
+            QueryInterface: ChromeUtils.generateQI(["nsIMsgSendListener"]),
+            onStartSending() {}, onProgress() {}, onStatus() {}, onGetDraftFolderURI() {}, onSendNotPerformed() {},
+            onTransportSecurityError(id, status) { reject("TLS " + status.toString(16)); },
+            onStopSending(id, status) { status == 0 ? resolve("sent") : reject("status " + status.toString(16)); },
+        };
+        sends.createAndSendMessage(null, identity, account.key, fields, false, false, Ci.nsIMsgSend.nsMsgDeliverNow,
+            null, "text/plain", text, null, null, listener, password, "", Ci.nsIMsgCompType.New);
+    });
+})().then((told) => done(told), (error) => done({error: String(error) + " " + (error.stack || "")}));
+"""
+
+
+@pytest.mark.peer
+def test_thunderbird_sends_and_patient_details_go_by_link(out: Out, thunderbird: Marionette) -> None:
+    account, to = out.service.accounts["ann.lee"], "thunder@gmail.example"
+    out.knows(to)
+    authority = "".join(out.service.ca_file.read_text().splitlines()[1:-1])
+    thunderbird.ask("WebDriver:NewSession", capabilities={})
+    thunderbird.ask("Marionette:SetContext", value="chrome")
+    thunderbird.ask("WebDriver:SetTimeouts", script=90_000)
+    text = f"NHS number {NHS}: written in Thunderbird."
+    arguments = [authority, account.address, account.app_password, out.service.ports["submission"]]
+    told = thunderbird.ask("WebDriver:ExecuteAsyncScript", script=SEND, args=[*arguments, to, "From Thunderbird", text])
+    assert told["value"] == "sent", told
+    await_true(lambda: len(out.world.arrived_for(to)) == 2, "no notice came")
+    assert out.world.arrived("From Thunderbird") == []
+    assert NHS.encode() not in b"".join(one.raw for one in out.world.arrived_for(to))
+    assert len(out.letters("ann.lee", "From Thunderbird", "Sent")) == 1
 
 
 # --- under load -----------------------------------------------------------------------------------------------------

@@ -131,7 +131,7 @@ class RecipientLine:
     opened: str
     bad: bool
     on_tray: bool
-    link_instead: bool  # it waits or failed on its way by email: a secure link may get there
+    link_instead: bool  # no safe way led there, so far or in time: a secure link may
     recallable: bool
 
 
@@ -265,6 +265,6 @@ def _recipient(one: OutgoingRecipient, zone: tzinfo) -> RecipientLine:
         bad=one.state in _BAD,
         on_tray=one.is_on_tray,
         link_instead=one.route is Route.RELAY
-        and (one.is_on_tray or (one.delayed and one.state is RecipientState.QUEUED)),
+        and (one.state is RecipientState.EXPIRED or (one.delayed and one.state is RecipientState.QUEUED)),
         recallable=one.state in _MAY_BE_RECALLED,
     )
