@@ -30,11 +30,12 @@ from carepost.gateway.outgoing import (
     Submitted,
 )
 from carepost.policy.actions import Action, Decision
+from carepost.portal.model import AccessRequest, RecipientRecord
 
 
 @dataclass
 class OutboundDesk:
-    """Implements OutboundWalk, OutgoingLook and Suggestions."""
+    """Implements OutboundWalk, OutgoingLook, Suggestions and SecureDesk."""
 
     clock: Clock
     routes: dict[str, Route] = field(default_factory=dict)  # address -> route; INSIDE otherwise
@@ -48,6 +49,8 @@ class OutboundDesk:
     seen_by: set[PersonId | None] | None = None  # None: by everybody
     report: RecallReport = field(default_factory=lambda: RecallReport(()))
     suggestions: list[Suggestion] = field(default_factory=list)
+    records: list[RecipientRecord] = field(default_factory=list)
+    asking: list[AccessRequest] = field(default_factory=list)
 
     async def consider(self, submission: Submission) -> Consideration:
         if self.fails is not None:
@@ -124,6 +127,27 @@ class OutboundDesk:
 
     async def suggest(self, actor: Actor, mailbox: object, prefix: str, limit: int = 10) -> list[Suggestion]:
         return [one for one in self.suggestions if one.name.lower().startswith(prefix.lower())][:limit]
+
+    async def record(self, organisation: object, outgoing: OutgoingId) -> list[RecipientRecord]:
+        return self.records
+
+    async def requests(self, organisation: object, outgoing: OutgoingId) -> list[AccessRequest]:
+        return self.asking
+
+    async def extend(
+        self, actor: Actor, organisation: object, outgoing: OutgoingId, seq: int, *, until: datetime
+    ) -> None:
+        self.done.append(("extend", (seq, until)))
+
+    async def settle(
+        self, actor: Actor, organisation: object, message: object, request: object, *, approve: bool
+    ) -> None:
+        self.done.append(("settle", (message, request, approve)))
+
+    async def invite(
+        self, actor: Actor, access: object, address: EmailAddress, *, sender_name: str, organisation_name: str
+    ) -> None:
+        self.done.append(("invite", (str(address), sender_name)))
 
     async def forget(self, actor: Actor, mailbox: object, address: EmailAddress) -> None:
         self.done.append(("forget", str(address)))

@@ -119,7 +119,7 @@ class WebWorld(GatewayWorld):
         return build(WebPolicy(**(given | policy)), rooms)
 
     def writing_rooms(self, mail: MailRooms) -> WritingRooms:
-        return WritingRooms(mail=mail, outbound=self.desk, look=self.desk, suggestions=self.desk)
+        return WritingRooms(mail=mail, outbound=self.desk, look=self.desk, suggestions=self.desk, links=self.desk)
 
     async def _ready(self) -> bool:
         async with self.db.transaction() as tx:

@@ -135,9 +135,13 @@ async def run_access(settings: Settings, dsns: Dsns, sockets: AccessSockets, obs
             handing_in = (certificates.for_people(), sockets.submission, sockets.submission_tls)
             tasks.start("submission", partial(serve_submission, areas, out.outbound, *handing_in))
         if sockets.web:
-            from carepost.app.pages import serve_pages
+            from carepost.app.pages import build_sites, serve_pages
+            from carepost.app.portal import SenderDesk
 
-            tasks.start("pages", lambda: serve_pages(areas, out, sockets.web, sockets.content, certificates.web))
+            desk = SenderDesk(secure=sends.portal.secure, asking=sends.portal.asking)
+            sites = build_sites(areas, out, desk)
+            doors = (sockets.web, sockets.content, certificates.web)
+            tasks.start("pages", partial(serve_pages, sites, areas, *doors))
         if sockets.portal:
             from carepost.app.portal import serve_portal
 

@@ -21,6 +21,7 @@ from carepost.web.mail.rooms import MailRooms
 from carepost.web.model import WebPolicy
 from carepost.web.site import SiteIdentity, SiteRooms, Sites, build
 from carepost.web.status.mail_policy import with_mail_policy
+from carepost.web.writing.ports import SecureDesk
 from carepost.web.writing.rooms import WritingPolicy, WritingRooms
 
 # A page is a few kilobytes; a request head larger than this is no browser's.
@@ -31,14 +32,13 @@ _STOP_SECONDS = 5
 
 
 async def serve_pages(
+    sites: Sites,
     areas: Areas,
-    out: MailOutRooms,
     web: Sequence[socket.socket],
     content: Sequence[socket.socket],
     tls: ServerTls | None,
 ) -> None:
     """Serve both origins until cancelled."""
-    sites = build_sites(areas, out)
     pages, proxies = canonical(sites.pages, areas.settings.web.url), areas.settings.web.trusted_proxies
     pages = with_mail_policy(pages, own_sts_policy(areas.settings), areas.directory.look.own_domains)
     async with asyncio.TaskGroup() as group:
@@ -46,7 +46,7 @@ async def serve_pages(
         group.create_task(serve(sites.content, content, tls, proxies))
 
 
-def build_sites(areas: Areas, out: MailOutRooms) -> Sites:
+def build_sites(areas: Areas, out: MailOutRooms, links: SecureDesk) -> Sites:
     """Both sites over these rooms."""
     settings, store, identity = areas.settings, areas.store, areas.identity
     policy = WebPolicy(
@@ -92,6 +92,7 @@ def build_sites(areas: Areas, out: MailOutRooms) -> Sites:
                 outbound=out.outbound,
                 look=out.view,
                 suggestions=out.correspondents,
+                links=links,
                 policy=WritingPolicy(attachments_octets_max=round(settings.smtp.message_max_mb * 1_000_000)),
             ),
             clock=areas.clock,

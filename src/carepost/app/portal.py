@@ -8,7 +8,7 @@ import asyncio
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Address, ip_address
 
 from carepost.app.areas import Areas
@@ -16,10 +16,11 @@ from carepost.app.delivery_rooms import delivery_rooms
 from carepost.app.mail_out import follow_room
 from carepost.app.pages import canonical, serve
 from carepost.app.relay import inbound_gateway
+from carepost.audit.model import Actor
 from carepost.base.address import EmailAddress
 from carepost.base.errors import MailError, NotPossible
-from carepost.base.ids import OrganisationId
-from carepost.directory.model import Found, MailboxKind
+from carepost.base.ids import OrganisationId, OutgoingId
+from carepost.directory.model import Found, MailboxAccess, MailboxKind
 from carepost.directory.service import Directory
 from carepost.gateway.inbound import InboundGateway
 from carepost.gateway.model import Connection, Envelope, Recipient, Via
@@ -30,7 +31,14 @@ from carepost.infra.tls import ServerTls
 from carepost.message.compose import format_date
 from carepost.portal.asking import Asking
 from carepost.portal.budgets import Budgets
-from carepost.portal.model import Level, PortalPolicy
+from carepost.portal.model import (
+    AccessRequest,
+    AccessRequestId,
+    Level,
+    PortalPolicy,
+    RecipientRecord,
+    SecureMessageId,
+)
 from carepost.portal.post import PortalPost, Queue
 from carepost.portal.reading import Reading
 from carepost.portal.replying import Receive, Reply, Replying
@@ -119,6 +127,53 @@ def _recipient(address: EmailAddress, route: Found) -> Recipient:
         organisation=route.organisation,
         shared=route.kind is MailboxKind.SHARED,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderDesk:
+    """The sender's side, for the pages of writing."""
+
+    secure: SecureMessages
+    asking: Asking
+
+    async def record(self, organisation: OrganisationId, outgoing: OutgoingId) -> list[RecipientRecord]:
+        return await self.secure.record(organisation, outgoing)
+
+    async def extend(
+        self, actor: Actor, organisation: OrganisationId, outgoing: OutgoingId, seq: int, *, until: datetime
+    ) -> None:
+        async with self.secure.db.transaction(organisation) as tx:
+            if not await self.secure.extend(tx, actor, organisation, outgoing, [seq], until=until):
+                raise NotPossible("It can no longer be read, so it cannot be given more time.")
+
+    async def requests(self, organisation: OrganisationId, outgoing: OutgoingId) -> list[AccessRequest]:
+        return await self.asking.requests(organisation, outgoing)
+
+    async def settle(
+        self,
+        actor: Actor,
+        organisation: OrganisationId,
+        message: SecureMessageId,
+        request: AccessRequestId,
+        *,
+        approve: bool,
+    ) -> None:
+        await self.asking.settle(actor, organisation, message, request, approve=approve)
+
+    async def invite(
+        self, actor: Actor, access: MailboxAccess, address: EmailAddress, *, sender_name: str, organisation_name: str
+    ) -> None:
+        sender = access.mailbox.address
+        await self.secure.invite(
+            actor,
+            organisation=access.mailbox.organisation,
+            mailbox=access.mailbox.id,
+            address=address,
+            sender=sender,
+            sender_name=sender_name,
+            organisation_name=organisation_name,
+            writer=self.secure.policy.writer_for(sender),
+        )
 
 
 def portal_policy(settings: Settings) -> PortalPolicy:

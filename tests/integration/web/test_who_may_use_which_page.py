@@ -87,6 +87,10 @@ ROWS: dict[str, dict[str, str]] = {
     # The walk asks for the mailbox that sent it; here its stand-in does.
     "outgoing.one": SHARED,
     "outgoing.settle": SHARED,
+    "outgoing.secure": SHARED,
+    "outgoing.secure.settle": SHARED,
+    "invite": SHARED,
+    "invite.send": SHARED,
     "quarantine": REVIEW,
     "quarantine.one": REVIEW,
     "quarantine.settle": REVIEW,

@@ -24,6 +24,16 @@ from carepost.gateway.outgoing import (
     Route,
 )
 from carepost.message.parse import parse
+from carepost.portal.model import (
+    AccessRequest,
+    AccessRequestId,
+    Happened,
+    Level,
+    RecipientRecord,
+    SecureMessageId,
+    State,
+    What,
+)
 from carepost.store.model import SpecialUse
 
 PORTER, SAM = "j.porter@gmail.example", "sam@riverside.example"
@@ -436,3 +446,76 @@ async def test_undo_leads_back_to_the_draft_and_too_late_is_told(
     world.desk.draft = draft_at(ada.mailbox.id, 1, 7)
     page = await settle(browser, waiting, "undo")
     assert page.location.startswith(f"/write/{ada.mailbox.id}?draft=7")
+
+
+# -- secure links --
+
+
+def record(world: WebWorld, state: State = State.OPEN) -> RecipientRecord:
+    now = world.clock.now()
+    return RecipientRecord(
+        id=SecureMessageId(4),
+        seq=0,
+        address=PORTER,
+        level=Level.MAILBOX,
+        state=state,
+        expires_at=now + timedelta(days=5),
+        frozen=False,
+        replies=0,
+        happened=(Happened(at=now, what=What.NOTICED), Happened(at=now, what=What.READ)),
+    )
+
+
+async def test_what_happened_to_each_link_is_told_and_it_can_be_given_more_time(
+    world: WebWorld, browser: AsgiBrowser, ada: WebPerson
+) -> None:
+    sent = row(world, ada, RecipientState.OPENED)
+    world.desk.records.append(record(world))
+    page = await browser.get(f"/outgoing/{sent.id}/secure")
+    assert "Read: " in page.words("table")
+    answer = await browser.post(f"/outgoing/{sent.id}/secure", {"csrf": page.proof(), "do": "extend-0"})
+    assert answer.status == 303
+    ((deed, (seq, until)),) = world.desk.done
+    assert (deed, seq, until - world.clock.now()) == ("extend", 0, timedelta(days=33))
+
+
+@pytest.mark.parametrize("deed", ["extend-7", "extend-x", "yes-9", "no", "burn-0"])
+async def test_what_the_page_did_not_offer_is_not_done(
+    world: WebWorld, browser: AsgiBrowser, ada: WebPerson, deed: str
+) -> None:
+    sent = row(world, ada, RecipientState.REVOKED)
+    world.desk.records.append(record(world, State.REVOKED))
+    page = await browser.get(f"/outgoing/{sent.id}/secure")
+    answer = await browser.post(f"/outgoing/{sent.id}/secure", {"csrf": page.proof(), "do": deed})
+    assert answer.status == 400
+    assert world.desk.done == []
+
+
+async def test_whoever_was_forwarded_a_notice_is_let_in_or_not_by_the_sender(
+    world: WebWorld, browser: AsgiBrowser, ada: WebPerson
+) -> None:
+    sent = row(world, ada, RecipientState.NOTICED)
+    world.desk.asking.append(
+        AccessRequest(
+            id=AccessRequestId(9),
+            message=SecureMessageId(4),
+            name="Jo Porter",
+            address="jo@gmail.example",
+            words="I am her daughter",
+            asked_at=world.clock.now(),
+            state="waiting",
+        )
+    )
+    page = await browser.get(f"/outgoing/{sent.id}/secure")
+    assert "I am her daughter" in page.words(".tray")
+    await browser.post(f"/outgoing/{sent.id}/secure", {"csrf": page.proof(), "do": "no-9"})
+    assert world.desk.done == [("settle", (SecureMessageId(4), AccessRequestId(9), False))]
+
+
+async def test_somebody_outside_is_asked_to_write_first(world: WebWorld, browser: AsgiBrowser, ada: WebPerson) -> None:
+    page = await browser.get(f"/invite/{ada.mailbox.id}")
+    wrong = await browser.post(f"/invite/{ada.mailbox.id}", {"csrf": page.proof(), "address": "porter at home"})
+    assert "This is not an email address" in wrong.words("#summary")
+    sent = await browser.post(f"/invite/{ada.mailbox.id}", {"csrf": page.proof(), "address": PORTER})
+    assert sent.status == 303
+    assert world.desk.done == [("invite", (PORTER, "Ada Okafor"))]

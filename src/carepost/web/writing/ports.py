@@ -1,11 +1,13 @@
 """What the pages of writing ask of the gateway: protocols, so that a test may stand in for it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Protocol
 
 from carepost.audit.model import Actor
 from carepost.base.address import EmailAddress
-from carepost.base.ids import MailboxId, OutgoingId
+from carepost.base.ids import MailboxId, OrganisationId, OutgoingId
+from carepost.directory.model import MailboxAccess
 from carepost.gateway.outgoing import (
     Answer,
     Consideration,
@@ -17,6 +19,7 @@ from carepost.gateway.outgoing import (
     Submission,
     Submitted,
 )
+from carepost.portal.model import AccessRequest, AccessRequestId, RecipientRecord, SecureMessageId
 
 
 class OutboundWalk(Protocol):
@@ -76,4 +79,40 @@ class OutgoingLook(Protocol):
 
     async def clear(self, actor: Actor, outgoing: OutgoingId, seq: int) -> None:
         """Somebody has seen it: off the tray. Raises NotAllowed, NotPossible."""
+        ...
+
+
+class SecureDesk(Protocol):
+    """The sender's side of secure messages. Whoever calls has asked whether the person may look at the message."""
+
+    async def record(self, organisation: OrganisationId, outgoing: OutgoingId) -> list[RecipientRecord]:
+        """What each recipient's link has come to, with times (R124)."""
+        ...
+
+    async def extend(
+        self, actor: Actor, organisation: OrganisationId, outgoing: OutgoingId, seq: int, *, until: datetime
+    ) -> None:
+        """Give a link that is still open more time (R122). Raises Malformed past the longest, NotPossible."""
+        ...
+
+    async def requests(self, organisation: OrganisationId, outgoing: OutgoingId) -> list[AccessRequest]:
+        """Who was forwarded a notice and asks to read it (R121)."""
+        ...
+
+    async def settle(
+        self,
+        actor: Actor,
+        organisation: OrganisationId,
+        message: SecureMessageId,
+        request: AccessRequestId,
+        *,
+        approve: bool,
+    ) -> None:
+        """Yes or no, once. Raises NotPossible."""
+        ...
+
+    async def invite(
+        self, actor: Actor, access: MailboxAccess, address: EmailAddress, *, sender_name: str, organisation_name: str
+    ) -> None:
+        """Ask an outsider to write to the mailbox by a secure page. Raises NotPossible over the day's number."""
         ...

@@ -9,7 +9,7 @@ from carepost.base.address import EmailAddress
 from carepost.base.ids import MailboxId, OrganisationId
 from carepost.directory.correspondents_model import Suggestion
 from carepost.web.mail.rooms import MailRooms
-from carepost.web.writing.ports import OutboundWalk, OutgoingLook
+from carepost.web.writing.ports import OutboundWalk, OutgoingLook, SecureDesk
 
 
 class Place(Protocol):
@@ -51,6 +51,7 @@ class WritingRooms:
     outbound: OutboundWalk
     look: OutgoingLook
     suggestions: Suggestions
+    links: SecureDesk
     policy: WritingPolicy = field(default_factory=WritingPolicy)
 
 

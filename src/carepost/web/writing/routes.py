@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from carepost.directory.access import Verb
 from carepost.web.shell import Door, Enter, On, Visit
-from carepost.web.writing import compose, outgoing
+from carepost.web.writing import compose, outgoing, secure
 from carepost.web.writing.rooms import WritingRooms
 
 Page = Callable[[WritingRooms, Visit], Awaitable[Response]]
@@ -42,6 +42,10 @@ def _table() -> list[tuple[str, str, str, Verb, On, Page]]:
         # The walk asks for the mailbox that sent it: the number in the path does not name it.
         (_OUTGOING, "GET", "outgoing.one", may, own, outgoing.show_one),
         (_OUTGOING, "POST", "outgoing.settle", may, own, outgoing.settle),
+        (f"{_OUTGOING}/secure", "GET", "outgoing.secure", may, own, secure.show),
+        (f"{_OUTGOING}/secure", "POST", "outgoing.secure.settle", may, own, secure.settle),
+        ("/invite/{mailbox:int}", "GET", "invite", send, box, secure.ask),
+        ("/invite/{mailbox:int}", "POST", "invite.send", send, box, secure.invite),
     ]
 
 
