@@ -1,5 +1,6 @@
 """The whole house with the real walk of mail out behind its pages: only the queue and the portal are stand-ins."""
 
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -35,8 +36,11 @@ class WritingWorld(WebWorld):
         )
         self.queue, self.links = FakeQueue(), FakeLinks()
         self.out = mail_out_rooms(areas, queue=self.queue, links=self.links, makes_scanner=lambda _: FakeScanner())
-        return WritingRooms(
-            mail=mail, outbound=self.out.outbound, look=self.out.view, suggestions=self.out.correspondents
+        return replace(
+            super().writing_rooms(mail),
+            outbound=self.out.outbound,
+            look=self.out.view,
+            suggestions=self.out.correspondents,
         )
 
     async def later(self, seconds: float = 60) -> int:

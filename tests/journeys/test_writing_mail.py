@@ -285,6 +285,8 @@ def test_forty_five_patients_in_to_are_never_sent_as_one(house: House, opens: Op
     press_send(page)
     question = page.get_by_role("group", name="Patients must not see each other")
     expect(question).to_be_visible()
+    expect(page.locator("#how li")).to_have_count(1)  # all go the same way: one line, and the questions are in sight
+    expect(page.locator("#how li")).to_contain_text("and 40 more")
     photograph(page, "check-many-1440")
     let_go(house)
     assert len(house.world.queue.dispatches) == before

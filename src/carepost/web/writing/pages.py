@@ -1,7 +1,7 @@
 """PURE. What the pages of writing and of outgoing mail are given, in words."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 
 from carepost.delivery.model import LeastTls
@@ -157,7 +157,7 @@ def check_view(
     return CheckView(
         questions=tuple(question_view(one, chosen) for one in consideration.questions),
         refusals=(*also, *consideration.refusals),
-        routes=tuple(route_line(one) for one in consideration.routes),
+        routes=route_lines(consideration.routes),
         by_link=by_link([one.route for one in consideration.routes]),
         mark=mark,
     )
@@ -194,6 +194,15 @@ def question_view(question: Question, chosen: Mapping[str, tuple[str, str]]) -> 
 
 def route_line(one: RouteFor) -> RouteLine:
     return RouteLine(address=str(one.address), chip=CHIPS[one.chip], kind=one.chip.value, how=_how(one), says=one.says)
+
+
+def route_lines(routes: Sequence[RouteFor]) -> tuple[RouteLine, ...]:
+    """Those whose mail goes the same way for the same reason stand together: 45 lines alike hide what is asked."""
+    groups: dict[RouteLine, list[str]] = {}
+    for one in routes:
+        line = route_line(one)
+        groups.setdefault(replace(line, address=""), []).append(line.address)
+    return tuple(replace(line, address=several(addresses, most=5)) for line, addresses in groups.items())
 
 
 def _how(one: RouteFor) -> str:
