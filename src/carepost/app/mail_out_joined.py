@@ -63,7 +63,7 @@ async def mail_out_joined(areas: Areas, delivery: DeliveryRooms) -> AsyncIterato
         Chore("secure messages that ran out", _FORGET_SECONDS, joined.portal.purge),
         Chore("forgetting mail out", _FORGET_SECONDS, partial(_forget, areas, out)),
     )
-    yield Joined(transport=transport.transport, follower=out.follow, chores=chores)
+    yield Joined(transport=transport.transport, follower=out.follow, waiting=out.release.waiting, chores=chores)
 
 
 async def _each(areas: Areas, work: Callable[[OrganisationId], Awaitable[int]]) -> int:

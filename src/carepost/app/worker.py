@@ -44,12 +44,17 @@ class Chore:
     work: Callable[[], Awaitable[object]]  # returns how much it did
 
 
+# Of an organisation: how many messages wait for their sender's answer, how many for a person's, and since when.
+Waiting = Callable[[OrganisationId], Awaitable[tuple[int, int, datetime | None]]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
     """What the rooms above delivery bring: how mail crosses the wire, who follows it, and what else is done here."""
 
     transport: Sends
     follower: Follower
+    waiting: Waiting
     chores: Sequence[Chore] = ()
 
 
@@ -75,16 +80,19 @@ async def run_worker(settings: Settings, dsns: Dsns, observing: Observing, *, jo
                 limits=worker_limits(settings),
             )
             tasks.start("delivery", worker.run, restart=restart)
-            for chore in (*_chores(areas, rooms, worker.settling, observing), *joined.chores):
+            chores = (*_chores(areas, rooms, worker.settling, observing, joined.waiting), *joined.chores)
+            for chore in chores:
                 tasks.start(chore.name, partial(_again_and_again, chore), restart=restart)
             await asyncio.Event().wait()
 
 
-def _chores(areas: Areas, rooms: DeliveryRooms, settling: Settling, observing: Observing) -> Sequence[Chore]:
+def _chores(
+    areas: Areas, rooms: DeliveryRooms, settling: Settling, observing: Observing, waiting: Waiting
+) -> Sequence[Chore]:
     def each(work: Callable[[OrganisationId], Awaitable[object]]) -> Callable[[], Awaitable[object]]:
         return partial(_each_organisation, areas, work)
 
-    alarm = Alarm(areas, rooms, observing)
+    alarm = Alarm(areas, rooms, observing, waiting)
     return (
         Chore("lapsed leases", 60.0, rooms.queue.tidy),
         Chore("notices of delay", DELAYS_SECONDS, each(settling.tell_delays)),
@@ -139,6 +147,7 @@ class Alarm:
     areas: Areas
     rooms: DeliveryRooms
     observing: Observing
+    waiting: Waiting
     _told: int = field(default=0, init=False)
 
     async def look(self) -> None:
@@ -154,11 +163,12 @@ class Alarm:
         for state, number in states.items():
             gauges.queued.labels(state=state).set(number)
         gauges.oldest.set((now - standing.oldest).total_seconds() if standing.oldest else 0)
-        held = await self._held_for_long(now - timedelta(minutes=self.areas.settings.delivery.alarm_minutes))
-        gauges.overdue.labels(kind="queue").set(standing.too_long)
-        gauges.overdue.labels(kind="quarantine").set(held)
-        if (overdue := standing.too_long + held) > self._told:
-            log.error("mail waits for too long", queued=standing.too_long, held=held)
+        before = now - timedelta(minutes=self.areas.settings.delivery.alarm_minutes)
+        held, outgoing = await self._held_for_long(before), await self._kept_back_for_long(before)
+        for kind, number in (("queue", standing.too_long), ("quarantine", held), ("outgoing", outgoing)):
+            gauges.overdue.labels(kind=kind).set(number)
+        if (overdue := standing.too_long + held + outgoing) > self._told:
+            log.error("mail waits for too long", queued=standing.too_long, held=held, outgoing=outgoing)
         self._told = overdue
 
     async def _held_for_long(self, before: datetime) -> int:
@@ -167,6 +177,15 @@ class Alarm:
             waiting, oldest = await self.areas.gateway.quarantine.waiting(organisation.id)
             if oldest is not None and oldest < before:
                 count += waiting
+        return count
+
+    async def _kept_back_for_long(self, before: datetime) -> int:
+        """Mail that has not left: its sender has been asked, or a person must let it go."""
+        count = 0
+        for organisation in await self.areas.organisations():
+            asked, held, oldest = await self.waiting(organisation.id)
+            if oldest is not None and oldest < before:
+                count += asked + held
         return count
 
     async def reconcile(self) -> None:
