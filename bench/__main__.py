@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import report
 
-SECTIONS = ("smtp", "imap", "web", "memory")
+SECTIONS = ("smtp", "outbound", "imap", "web", "memory")
 
 
 def main() -> None:
@@ -33,6 +33,10 @@ def _measure(section: str, work: Path, *, quick: bool) -> None:
         from bench import smtp
 
         smtp.run(work, smtp.QUICK if quick else smtp.FULL)
+    elif section == "outbound":
+        from bench import outbound
+
+        outbound.run(work, messages=200 if quick else 1_000, rounds=1 if quick else 3)
     elif section == "imap":
         from bench import imap
 

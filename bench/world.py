@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -110,8 +110,16 @@ class World:
         return asyncio.run(opened())
 
 
-def make_world(folder: Path, *, mailboxes: int, relay_workers: int, clamd: Path | None, dkim_public: str) -> World:
-    """A new data folder with an organisation and its people."""
+def make_world(
+    folder: Path,
+    *,
+    mailboxes: int,
+    relay_workers: int,
+    clamd: Path | None,
+    dkim_public: str,
+    further: Mapping[str, Mapping[str, object]] | None = None,
+) -> World:
+    """A new data folder with an organisation and its people. `further` adds to the settings."""
     folder.mkdir(parents=True)
     data = folder / "data"
     data.mkdir(mode=0o700)
@@ -119,13 +127,15 @@ def make_world(folder: Path, *, mailboxes: int, relay_workers: int, clamd: Path 
     _write_certificate(data)
     ports = Ports.free()
     config = folder / "carepost.toml"
-    config.write_text(_config(data, ports, relay_workers=relay_workers, clamd=clamd))
+    config.write_text(_config(data, ports, further or {}, relay_workers=relay_workers, clamd=clamd))
     settings = load(config, {})
     people, empty = asyncio.run(_populate(settings, mailboxes))
     return World(folder=folder, config=config, settings=settings, ports=ports, people=people, empty_octets=empty)
 
 
-def _config(data: Path, ports: Ports, *, relay_workers: int, clamd: Path | None) -> str:
+def _config(
+    data: Path, ports: Ports, further: Mapping[str, Mapping[str, object]], *, relay_workers: int, clamd: Path | None
+) -> str:
     sections: dict[str, dict[str, object]] = {
         "service": {"data": str(data), "hostname": f"mx.{INSIDE}"},
         "smtp": {
@@ -151,6 +161,8 @@ def _config(data: Path, ports: Ports, *, relay_workers: int, clamd: Path | None)
         "gateway": {"dns_zone": "names.toml", "clamd": str(clamd or "")},
         "workers": {"relay": relay_workers, "access": 1},
     }
+    for name, values in further.items():
+        sections.setdefault(name, {}).update(values)
     lines = []
     for name, values in sections.items():
         # JSON's strings, numbers and lists of strings are TOML's too.
@@ -226,7 +238,7 @@ async def _member(areas: Areas, organisation: OrganisationId, number: int) -> Me
     await people.set_status(_OPERATOR, organisation, person.id, PersonStatus.ACTIVE, reason="bench")
     await people.allow_mail_clients(_OPERATOR, organisation, person.id, allowed=True)
     granted = await areas.identity.app_passwords.grant(
-        _OPERATOR, organisation, person.id, name="bench", scopes=[Scope.IMAP]
+        _OPERATOR, organisation, person.id, name="bench", scopes=[Scope.IMAP, Scope.SUBMISSION]
     )
     (held,) = [one.mailbox for one in await areas.directory.look.mailboxes_of(organisation, person.id)]
     return Member(str(person.address), granted.secret, organisation, person.id, held.id)

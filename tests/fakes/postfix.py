@@ -62,6 +62,10 @@ class Postfix:
 
     home: Path
 
+    @property
+    def pid(self) -> int:
+        return int((self.home / "queue/pid/master.pid").read_text())
+
     def send(self, raw: bytes, *recipients: str, sender: str, options: tuple[str, ...] = ()) -> None:
         """Give it a message as a local program would; it delivers when it likes."""
         etc = str(self.home / "etc")
@@ -85,8 +89,12 @@ class Postfix:
 
 
 @contextmanager
-def running_postfix(hostname: str, settings: Mapping[str, str], *, trusts: Path | None = None) -> Iterator[Postfix]:
+def running_postfix(
+    hostname: str, settings: Mapping[str, str], *, trusts: Path | None = None, listen: int | None = None
+) -> Iterator[Postfix]:
     """Started, and stopped at the end. `settings` are main.cf's; `trusts`: a file of authorities it verifies by.
+
+    It takes mail by SMTP on the port `listen` of this machine, when given.
 
     Skips the test, saying why, where there is no Postfix or we may not start it.
     """
@@ -106,7 +114,8 @@ def running_postfix(hostname: str, settings: Mapping[str, str], *, trusts: Path 
         given |= {"smtp_tls_CAfile": f"{home}/ca.pem", "lmtp_tls_CAfile": f"{home}/ca.pem"}
     lines = "".join(f"{name} = {value}\n" for name, value in given.items())
     (home / "etc/main.cf").write_text(_MAIN.format(home=home) + lines)
-    (home / "etc/master.cf").write_text(_MASTER)
+    door = f"127.0.0.1:{listen} inet n - n - - smtpd\n" if listen is not None else ""
+    (home / "etc/master.cf").write_text(_MASTER + door)
     try:
         _run("/usr/sbin/postfix", "-c", str(home / "etc"), "start")
         yield Postfix(home)

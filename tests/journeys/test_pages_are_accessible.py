@@ -22,6 +22,8 @@ PUBLIC = ["/sign-in", "/acceptable-use", "/help", "/accessibility", "/status", "
 
 def faults(page: Page) -> list[str]:
     """What axe finds wrong, one line each. Injected by evaluate: the page's own policy would refuse a script tag."""
+    # What is still rising into the page has no colours of its own yet.
+    page.evaluate("() => Promise.all(document.getAnimations().map((one) => one.finished))")
     page.evaluate(AXE)
     found: list[Mapping[str, Any]] = page.evaluate(RUN)
     return [f"{one['id']} ({one['impact']}): {one['nodes'][0]['html'][:160]} x{len(one['nodes'])}" for one in found]

@@ -16,7 +16,6 @@ from carepost.store.model import SpecialUse
 pytestmark = pytest.mark.browser
 
 WREN, RAE, KIT = "Wren Ward", "Rae Reed", "Kit Moss"
-PORTER = "j.porter@gmail.example"
 NHS = "943 476 5919"  # of the range for tests, with its check digit
 
 
@@ -82,6 +81,7 @@ def test_a_letter_is_written_laid_out_saved_sent_and_undone(house: House, opens:
     page.get_by_label("Message", exact=True).fill("Please look at this.")
     page.get_by_role("button", name="Lay out the text").click()
     editor = page.get_by_role("textbox", name="Message")
+    expect(editor).to_be_focused()  # laying out ends with the cursor in it
     editor.press("Control+A")
     page.get_by_role("button", name="Bold").click()
     expect(editor.locator("b")).to_have_text("Please look at this.")
@@ -113,9 +113,10 @@ def test_a_letter_is_written_laid_out_saved_sent_and_undone(house: House, opens:
 
 
 def test_without_javascript_a_letter_is_checked_answered_sent_looked_at_and_undone(house: House, opens: Opens) -> None:
+    reader = "reads.without.script@gmail.example"  # written to by nobody else here
     page = new_message(house, opens(script=False))
     subject = "Your blood test"
-    write(page, to=PORTER, subject=subject, text=f"NHS number {NHS}: please ring us.")
+    write(page, to=reader, subject=subject, text=f"NHS number {NHS}: please ring us.")
     press_send(page)
     summary = page.get_by_role("alert")
     expect(summary).to_contain_text("Check before you send")
@@ -131,12 +132,13 @@ def test_without_javascript_a_letter_is_checked_answered_sent_looked_at_and_undo
     page.goto(f"/sent/{house.person(WREN).mailbox.id}")
     page.get_by_role("link", name=subject).click()
     expect(page.get_by_role("heading", level=1)).to_have_text(subject)
-    expect(page.locator("tbody")).to_contain_text(PORTER)
+    expect(page.locator("tbody")).to_contain_text(reader)
     page.get_by_role("button", name="Undo").click()
     expect(page.locator(".said")).to_contain_text("It was not sent.")
-    expect(page.get_by_label("To", exact=True)).to_have_value(PORTER)
+    expect(page.get_by_label("To", exact=True)).to_have_value(reader)
     let_go(house)
-    assert house.world.links.made == []
+    # Others of this file may have waited for the same turn.
+    assert [one for one in house.world.links.made if subject.encode() in one.raw] == []
     # Known by now: the link is shown, nothing is asked.
     press_send(page)
     expect(page.locator("#how")).to_contain_text("By secure link")
@@ -145,8 +147,8 @@ def test_without_javascript_a_letter_is_checked_answered_sent_looked_at_and_undo
     press_send(page)
     expect(page.locator(".said")).to_contain_text("Your message leaves in 30 seconds.")
     let_go(house)
-    [made] = house.world.links.made
-    assert (str(made.address), made.passphrase) == (PORTER, "copper lantern walks")
+    [made] = [one for one in house.world.links.made if subject.encode() in one.raw]
+    assert (str(made.address), made.passphrase) == (reader, "copper lantern walks")
 
 
 def test_by_keyboard_alone_and_enter_in_a_field_never_sends(house: House, opens: Opens) -> None:

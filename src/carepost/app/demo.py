@@ -100,7 +100,7 @@ class Demo:
                 "CAREPOST__PORTAL__TEXTS_FILE": "texts.txt",
                 "CAREPOST__GATEWAY__DNS_ZONE": "zone.toml",
                 # All mail that goes out ends at the sample world's own mail hosts (ops/demo/outside.py).
-                "CAREPOST__TRANSPORT__CONNECT_TO": f'"127.0.0.1:{self.outside_smtp}"',
+                "CAREPOST__TRANSPORT__CONNECT_TO": f"127.0.0.1:{self.outside_smtp}",
                 "CAREPOST__TRANSPORT__AUTHORITIES_FILE": "tls/demo-ca.pem",
                 "CAREPOST__OBSERVE__LISTEN": f'["127.0.0.1:{self.port_base + _METRICS_OFFSET}"]',
                 "CAREPOST__OBSERVE__LOG_LEVEL": '"warning"',

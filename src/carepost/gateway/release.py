@@ -30,8 +30,9 @@ from carepost.store.sent import mark_answered
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasePolicy:
-    # Sealing a message of 35 MB for a hundred readers takes seconds; a worker that died is noticed after this.
-    lease: timedelta = timedelta(minutes=5)
+    # Sealing a message of 35 MB for a hundred readers takes seconds; a worker that died is noticed after this. One that
+    # is only slow finds, under the row's lock, that another has let it go: nothing leaves twice.
+    lease: timedelta = timedelta(minutes=1)
     # What could not go is tried again after this, doubled each time, up to the longest.
     again: timedelta = timedelta(seconds=5)
     again_longest: timedelta = timedelta(minutes=10)
