@@ -1,6 +1,7 @@
 """Mail out: from handing in to the next mail host, beside Postfix that relays the same letters to the same host."""
 
 import contextlib
+import hashlib
 import smtplib
 import ssl
 import threading
@@ -135,7 +136,9 @@ def _send(one: Contender, number: int, messages: int, answers: list[float]) -> N
     while done < messages:
         with _connection(one, person) as wire:
             for _ in range(min(_A_CONNECTION, messages - done)):
-                to = f"reader{number}-{done}@{OUTSIDE[done % len(OUTSIDE)]}"
+                # Unlike each other: who looks like somebody written to before is asked about, as it should be.
+                name = hashlib.sha256(f"{number} {done}".encode()).hexdigest()[:20]
+                to = f"{name}@{OUTSIDE[done % len(OUTSIDE)]}"
                 raw = _letter(done, sender, to)
                 began = time.monotonic()
                 wire.sendmail(sender, [to], raw)
