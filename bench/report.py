@@ -192,7 +192,7 @@ def _memory() -> str:
     judged = _met(more < 150) if found["clients"] >= 200 else "not judged by so few"
     lines = [
         title,
-        "`carepost serve` with its embedded PostgreSQL, one relay and one access worker, PSS of all processes, 15 s after the start.",
+        "`carepost serve` with its embedded PostgreSQL, one relay, one access and one delivery process, PSS of all processes, 15 s after the start.",
         "",
         "| | MiB | first target |",
         "| --- | --- | --- |",
