@@ -21,7 +21,7 @@ from carepost.web.words import long_time
 from carepost.web.writing.draft import Writing, forward_of, reply_to
 from carepost.web.writing.drafts import Drafts, Saved
 from carepost.web.writing.pages import CheckView
-from carepost.web.writing.rooms import WritingRooms, only
+from carepost.web.writing.rooms import WritingRooms, as_told
 from carepost.web.writing.sending import Sending
 from carepost.web.writing.typed import as_typed, look_for_errors, message_id_of, sender_of, written
 
@@ -109,7 +109,9 @@ async def _earlier(rooms: WritingRooms, visit: Visit, drafts: Drafts, uid: int |
 async def suggest(rooms: WritingRooms, visit: Visit) -> Response:
     """Whom the person may mean, for the script. Nobody is chosen for them (R147)."""
     mailbox, typed = visit.mailbox().mailbox, visit.query("q")[:100]
-    return JSONResponse(only(await rooms.suggestions.suggest(visit.me.actor, mailbox, typed, rooms.policy.suggestions)))
+    return JSONResponse(
+        as_told(await rooms.suggestions.suggest(visit.me.actor, mailbox, typed, rooms.policy.suggestions))
+    )
 
 
 async def forget(rooms: WritingRooms, visit: Visit) -> Response:

@@ -55,7 +55,7 @@ class WritingRooms:
     policy: WritingPolicy = field(default_factory=WritingPolicy)
 
 
-def only(people: Sequence[Suggestion]) -> list[dict[str, object]]:
+def as_told(people: Sequence[Suggestion]) -> list[dict[str, object]]:
     """As the page's script is told."""
     return [
         {
