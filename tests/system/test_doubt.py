@@ -97,17 +97,17 @@ def test_a_dead_or_hanging_scanner_means_later_and_never_unscanned(spawn: Spawn)
     home = short_home()
     scanner = Scanner(home / "clamd.sock")
     scanner.start()
-    service = spawn({"gateway": {"clamd": str(scanner.path), "scanner_seconds": 1}})
+    service = spawn({"gateway": {"clamd": str(scanner.path), "scanner_seconds": 3}})
     service.start()
-    assert _told(service) == 250
+    _until_taken(service)  # on a slow machine a healthy scanner may be late once, and the sender comes again
     scanner.end()
     assert _told(service) == 451
     scanner.start()
-    assert _told(service) == 250
+    _until_taken(service)
     scanner.hangs = True
     assert _told(service) == 451
     scanner.hangs = False
-    assert _told(service) == 250
+    _until_taken(service)
     assert len(service.read("ann.lee")) == 3
     scanner.end()
     forget(home)
