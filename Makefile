@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 PORT_BASE ?= 20000
 DATA ?= demo-data
 JOBS ?= 2
+# The order of tests and their chance: the same everywhere, another with `make test SEED=7`.
+SEED ?= 20261122
 
 .PHONY: demo test check bench format reference coverage lock clean
 
@@ -16,7 +18,7 @@ demo: $(VENV)/.ready
 
 test: $(VENV)/.ready-for-tests
 	@tools/test_programs.sh
-	$(BIN)/pytest -q -n $(JOBS) --dist worksteal
+	$(BIN)/python tools/run_tests.py -q -n $(JOBS) --dist worksteal --randomly-seed=$(SEED)
 
 # Lines of gateway, message, store and audit must stay covered: at least 90 %.
 coverage: $(VENV)/.ready-for-tests
