@@ -20,6 +20,7 @@ NO_ORGANISATION = {
     "public.aup_version": "the acceptable use policy is the service's, and public",
     "public.outgoing_due": "numbers and times of what waits to be released, asked before it is known for whom to act",
     "public.arrival": "marks that mail has come for a mailbox that acts by itself: numbers and times, asked as above",
+    "public.tls_exception": "the operator's own list for the whole service, as the register (R107)",
     "public.sts_policy": "what other domains publish about their mail hosts; domains sealed, no organisation's data",
     "public.tls_result": "counts of the service's own connections, for reports; domains and hosts sealed",
     "public.tls_report_done": "which day of which domain (a keyed hash) has been reported",
