@@ -130,7 +130,7 @@ def out(template: RunningService) -> Iterator[Out]:
             }
         )
         service.start()
-        service.with_areas(_register)
+        service.with_areas(list_secure_domains)
         yield Out(service, world)
     finally:
         service.close()
@@ -138,7 +138,7 @@ def out(template: RunningService) -> Iterator[Out]:
         world.close()
 
 
-async def _register(areas: Areas) -> None:
+async def list_secure_domains(areas: Areas) -> None:
     for domain in (TRUST, WRONG):
         await areas.directory.organisations.list_secure_domain(OPERATOR, Domain(domain), source="a test")
 

@@ -59,12 +59,7 @@ async def test_the_power_cut_test_notices_a_database_that_does_not_wait_for_its_
         await asyncio.to_thread(service.start)
 
         def weaken() -> None:
-            # Behind our back, after the look at the start and before the one of the next minute. The log's writer is
-            # told to be as lazy as it may, so that a single cut shows what a lazy disk does.
-            with service.superuser() as connection:
-                connection.execute("ALTER SYSTEM SET synchronous_commit = off")
-                connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
-                connection.execute("SELECT pg_reload_conf()")
+            make_the_database_lazy(service)
 
         load = await _load_until_the_power_goes(service, disk, random.Random(number), first=weaken)
         (service.cluster / "postgresql.auto.conf").write_text("")
@@ -74,6 +69,15 @@ async def test_the_power_cut_test_notices_a_database_that_does_not_wait_for_its_
         lost += len(result.lost)
         await asyncio.to_thread(service.stop)
     assert lost > 0, "either the power was not cut, or the counting is wrong"
+
+
+def make_the_database_lazy(service: RunningService) -> None:
+    """Behind our back, after the look at the start and before the one of the next minute. The log's writer is told to
+    be as lazy as it may, so that a single cut shows what a lazy disk does."""
+    with service.superuser() as connection:
+        connection.execute("ALTER SYSTEM SET synchronous_commit = off")
+        connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def _nothing() -> None:
@@ -97,7 +101,7 @@ async def _load_until_the_power_goes(
         # A database that does not wait for its disk goes on promising: that is what the control shows.
         assert first is not _nothing or len(load.acknowledged) - acknowledged <= load.clients
     finally:
-        _end_everything(service)
+        end_everything(service)
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
@@ -111,7 +115,7 @@ async def _forever(load: Load) -> None:
         await asyncio.Event().wait()
 
 
-def _end_everything(service: RunningService) -> None:
+def end_everything(service: RunningService) -> None:
     """As a power cut does: nobody is asked."""
     assert service.process is not None
     pids = [service.process.pid, *children_of(service.process.pid), *processes_of(service.cluster)]
