@@ -948,6 +948,8 @@ CREATE TABLE delivery (
     expires_at      timestamptz NOT NULL CHECK (expires_at > queued_at),
     -- When the last of its recipients came to an end.
     settled_at      timestamptz,
+    -- It is the same message once more: who took it had lost it (C12).
+    replays         bigint,
     PRIMARY KEY (organisation_id, id),
     FOREIGN KEY (organisation_id, object_id) REFERENCES object,
     CONSTRAINT delivery_body CHECK ((object_id IS NULL) = (wrapped IS NULL)),
@@ -958,6 +960,7 @@ CREATE INDEX delivery_of_walk ON delivery (organisation_id, trace);
 CREATE INDEX delivery_of_object ON delivery (organisation_id, object_id) WHERE object_id IS NOT NULL;
 CREATE INDEX delivery_kept ON delivery (organisation_id, settled_at) WHERE object_id IS NOT NULL;
 CREATE INDEX delivery_oldest ON delivery (organisation_id, queued_at);
+CREATE INDEX delivery_replayed ON delivery (organisation_id, replays) WHERE replays IS NOT NULL;
 ALTER TABLE delivery ALTER COLUMN details SET STORAGE EXTERNAL;
 
 -- One recipient, and what became of it. Each ends in exactly one state other than 'queued' (C2).
@@ -1005,6 +1008,8 @@ CREATE TABLE delivery_turn (
     -- Who has it in hand, and until when if nothing more is heard of them (C5).
     lease_owner     text        CHECK (length(lease_owner) BETWEEN 1 AND 64),
     lease_until     timestamptz,
+    -- An operator holds it back: nobody takes it in hand until it is let go.
+    held            boolean     NOT NULL DEFAULT false,
     PRIMARY KEY (organisation_id, delivery_id, seq),
     FOREIGN KEY (organisation_id, delivery_id, seq) REFERENCES delivery_recipient ON DELETE CASCADE,
     CONSTRAINT delivery_turn_lease CHECK ((lease_owner IS NULL) = (lease_until IS NULL))
