@@ -18,11 +18,13 @@ from typing import Any
 import typer
 
 from carepost.audit import (  # noqa: F401 - their events are found below
+    events_automatic,
     events_correspondents,
     events_delivery,
     events_mail,
     events_outgoing,
     events_portal,
+    events_rules,
 )
 from carepost.audit.events import Event
 from carepost.cli.commands import tree

@@ -10,10 +10,13 @@ import typer
 from tests.guard.tree import all_tests, modules
 
 from carepost.audit import (  # noqa: F401 - their events are subclasses of Event
+    events_automatic,
     events_correspondents,
     events_delivery,
     events_mail,
     events_portal,
+    events_rules,
+    events_writing,
 )
 from carepost.audit.events import Event, EventName
 from carepost.cli.commands import tree

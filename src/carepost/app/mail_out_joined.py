@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from carepost.app.areas import Areas
+from carepost.app.automatic import AutomaticRooms, arrivals, automatic_rooms
 from carepost.app.delivery_rooms import DeliveryRooms, delivery_rooms
 from carepost.app.mail_out import MailOutRooms, mail_out_rooms, portal_links
 from carepost.app.portal import PortalRooms, portal_rooms, secure_messages
@@ -55,13 +56,15 @@ async def mail_out_joined(areas: Areas, delivery: DeliveryRooms) -> AsyncIterato
     )
     joined = sending(areas, delivery)
     out = joined.out
+    automatic = automatic_rooms(areas)
     chores = (
         Chore("release", _RELEASE_SECONDS, out.release.run_due),
+        Chore("arrivals", _RELEASE_SECONDS, arrivals(areas, automatic, delivery.queue).run_due),
         Chore("reminders", _REMIND_SECONDS, partial(_each, areas, out.release.remind)),
         Chore("TLS counts", _FLUSH_SECONDS, transport.results.flush),
         Chore("TLS reports", _REPORT_SECONDS, partial(write_reports, areas, delivery.queue, transport)),
         Chore("secure messages that ran out", _FORGET_SECONDS, joined.portal.purge),
-        Chore("forgetting mail out", _FORGET_SECONDS, partial(_forget, areas, out)),
+        Chore("forgetting mail out", _FORGET_SECONDS, partial(_forget, areas, out, automatic)),
     )
     yield Joined(transport=transport.transport, follower=out.follow, waiting=out.release.waiting, chores=chores)
 
@@ -76,9 +79,10 @@ async def _each(areas: Areas, work: Callable[[OrganisationId], Awaitable[int]]) 
     return done
 
 
-async def _forget(areas: Areas, out: MailOutRooms) -> None:
+async def _forget(areas: Areas, out: MailOutRooms, automatic: AutomaticRooms) -> None:
     """What is kept for a time only."""
     await _each(areas, out.release.forget)
     await _each(areas, out.prompts.forget)
+    await _each(areas, automatic.forget)
     await _each(areas, out.correspondents.forget_strangers)
     await out.storms.forget()

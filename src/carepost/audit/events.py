@@ -45,6 +45,10 @@ class EventName(StrEnum):
     SECURE_DOMAIN_LISTED = "directory.secure_domain.listed"
     SECURE_DOMAIN_REMOVED = "directory.secure_domain.removed"
     SECURE_DOMAINS_IMPORTED = "directory.secure_domain.imported"
+    TLS_EXCEPTION_MADE = "directory.tls_exception.made"
+    TLS_EXCEPTION_ENDED = "directory.tls_exception.ended"
+    OUTGOING_RULES_SET = "directory.outgoing_rules.set"
+    GUIDANCE_SEEN = "directory.guidance.seen"
     PERSON_CREATED = "directory.person.created"
     PERSON_STATUS_CHANGED = "directory.person.status_changed"
     MAIL_CLIENTS_ALLOWED = "directory.person.mail_clients_allowed"
@@ -59,6 +63,9 @@ class EventName(StrEnum):
     PATIENT_FLAGGED = "directory.correspondent.patient_flagged"
     CORRESPONDENT_VERIFIED = "directory.correspondent.verified"
     CORRESPONDENT_FORGOTTEN = "directory.correspondent.forgotten"
+    WORDING_CHANGED = "directory.wording.changed"
+    WORDING_REMOVED = "directory.wording.removed"
+    UNDO_CHOSEN = "directory.undo.chosen"
 
     AUP_PUBLISHED = "governance.acceptable_use.published"
     AUP_ACCEPTED = "governance.acceptable_use.accepted"
@@ -82,6 +89,9 @@ class EventName(StrEnum):
     TRACE_READ = "mail.trace.read"
     WHY_READ = "mail.why.read"
 
+    AUTOREPLY_SET = "mail.autoreply.set"
+    AUTOREPLY_SENT = "mail.autoreply.sent"
+
     OUTGOING_TAKEN = "mail.outgoing.taken"
     OUTGOING_REFUSED = "mail.outgoing.refused"
     OUTGOING_ANSWERED = "mail.outgoing.answered"
@@ -92,6 +102,17 @@ class EventName(StrEnum):
     OUTGOING_LET_GO = "mail.outgoing.let_go"
     OUTGOING_RECALLED = "mail.outgoing.recalled"
     COPY_TAKEN_BACK = "mail.outgoing.copy_taken_back"
+    OUTGOING_REVIEWED = "mail.outgoing.reviewed"
+    OUTGOING_HELD_REFUSED = "mail.outgoing.held_refused"
+    DISCLAIMER_LEFT_OUT = "mail.outgoing.disclaimer_left_out"
+    DELIVERY_REPORTED = "mail.outgoing.reported"
+
+    QUEUE_READ = "mail.queue.read"
+    QUEUE_HURRIED = "mail.queue.hurried"
+    QUEUE_HELD = "mail.queue.held"
+    QUEUE_LET_GO = "mail.queue.let_go"
+    QUEUE_STOPPED = "mail.queue.stopped"
+    QUEUE_REPLAYED = "mail.queue.replayed"
 
     SECURE_MESSAGE_MADE = "portal.message.made"
     SECURE_MESSAGE_OPENED = "portal.message.opened"

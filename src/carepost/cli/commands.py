@@ -27,16 +27,18 @@ def tree() -> typer.Typer:
 def _nouns() -> Sequence[Callable[[typer.Typer], None]]:
     """In the order in which --help lists them. Imported when a command runs, not before."""
     from carepost.cli.audit import add_to as audit
+    from carepost.cli.automatic import add_to as automatic
     from carepost.cli.backup import add_to as backup
     from carepost.cli.directory import add_to as directory
     from carepost.cli.keys import add_to as keys
     from carepost.cli.mail import add_to as mail
     from carepost.cli.password import add_to as password
+    from carepost.cli.queue import add_to as queue
     from carepost.cli.secure_domains import add_to as secure_domains
     from carepost.cli.service import add_to as service
     from carepost.cli.tls_report import add_to as tls_report
 
-    return service, directory, secure_domains, password, mail, tls_report, audit, keys, backup
+    return service, directory, automatic, secure_domains, password, mail, queue, tls_report, audit, keys, backup
 
 
 def run() -> None:

@@ -26,6 +26,7 @@ class Verb(StrEnum):
     MAILBOX_WRITE = "mailbox.write"  # flags, filing, folders, append
     MAILBOX_DELETE = "mailbox.delete"  # messages, that is
     MAILBOX_SEND = "mailbox.send"
+    MAILBOX_AUTOREPLY = "mailbox.autoreply"  # the automatic reply: looked at and changed
     MAILBOX_MANAGE_MEMBERS = "mailbox.manage_members"
     MAILBOX_SEE_MEMBERS = "mailbox.see_members"
     MAILBOX_CREATE = "mailbox.create"
@@ -47,9 +48,12 @@ class Verb(StrEnum):
     DOMAIN_ADD = "domain.add"
     SECURE_DOMAIN_EDIT = "secure_domain.edit"
     AUP_PUBLISH = "acceptable_use.publish"
+    OUTGOING_RULES_EDIT = "outgoing_rules.edit"  # what the organisation asks of mail that leaves it (R159)
+    WORDING_EDIT = "wording.edit"  # the organisation's signature and templates; a mailbox's own follow mailbox.send
     QUARANTINE_REVIEW = "quarantine.review"
     QUARANTINE_RELEASE = "quarantine.release"
     TRACE_READ = "trace.read"
+    QUEUE_TEND = "queue.tend"  # try at once, hold back, give up, send again: never read
     AUDIT_READ = "audit.read"
 
 
@@ -83,6 +87,8 @@ MATRIX: Mapping[Verb, frozenset[Standing]] = MappingProxyType(
         Verb.MAILBOX_WRITE: _CONTENT,
         Verb.MAILBOX_DELETE: _CONTENT,
         Verb.MAILBOX_SEND: _CONTENT,
+        # Who falls ill has not switched it on: administrators may, and open no mail by it.
+        Verb.MAILBOX_AUTOREPLY: _ADMINISTRATORS | {_S.HOLDER, _S.OWNER},
         Verb.MAILBOX_MANAGE_MEMBERS: _ADMINISTRATORS | {_S.OWNER},
         Verb.MAILBOX_SEE_MEMBERS: _DESKS | {_S.MEMBER, _S.OWNER},
         Verb.MAILBOX_CREATE: _ADMINISTRATORS,
@@ -104,9 +110,12 @@ MATRIX: Mapping[Verb, frozenset[Standing]] = MappingProxyType(
         Verb.DOMAIN_ADD: _GLOBAL,
         Verb.SECURE_DOMAIN_EDIT: _GLOBAL,
         Verb.AUP_PUBLISH: _GLOBAL,
+        Verb.OUTGOING_RULES_EDIT: _ADMINISTRATORS,
+        Verb.WORDING_EDIT: _ADMINISTRATORS,
         Verb.QUARANTINE_REVIEW: _DESKS,
         Verb.QUARANTINE_RELEASE: _ADMINISTRATORS,
         Verb.TRACE_READ: _DESKS,
+        Verb.QUEUE_TEND: _ADMINISTRATORS,
         Verb.AUDIT_READ: frozenset({_S.AUDITOR}),
     }
 )

@@ -20,6 +20,7 @@ from carepost.audit.record import AuditTrail
 from carepost.base.errors import Broken
 from carepost.base.ids import HeldId, MailboxId, OrganisationId
 from carepost.gateway import repo
+from carepost.gateway.arrivals import Arrival, note_arrivals
 from carepost.gateway.decide import Ruling
 from carepost.gateway.examine import aside
 from carepost.gateway.model import Disposition, Examination, Finding
@@ -125,6 +126,7 @@ class CarryOut:
         if delivered and share.prepared is not None:
             deliveries = [_delivery(one, intakes.mailboxes[mailbox]) for mailbox, one in delivered.items()]
             await give_out(tx, share.prepared, deliveries, trace=trace, at=at)
+        await note_arrivals(tx, share.organisation, _arrivals(share, delivered, intakes.acting), at=at)
         await self._write_verdict(tx, share, intakes.organisation, at)
         held_id = None
         if held and share.prepared is not None:
@@ -234,6 +236,22 @@ def _sealed(message: Message, organisations: Sequence[OrganisationId]) -> dict[O
         organisation: prepare_object(organisation, message.raw, summary=summary, words=words)
         for organisation in organisations
     }
+
+
+def _arrivals(
+    share: "_Share", delivered: Mapping[MailboxId, Disposition], acting: frozenset[MailboxId]
+) -> list[Arrival]:
+    """What its mailboxes answer or forward by themselves: never what went to Junk or is held."""
+    return [
+        Arrival(
+            mailbox=mailbox,
+            trace=share.examination.envelope.trace,
+            proved=share.ruling.facts.sender_proved is True,
+            warned=one.action is Action.WARN and one.decision.card != OUTSIDE_CARD,
+        )
+        for mailbox, one in delivered.items()
+        if mailbox in acting and one.action is not Action.JUNK
+    ]
 
 
 def _delivery(one: Disposition, intake: bytes) -> Delivery:

@@ -17,10 +17,11 @@ from carepost.audit.model import Actor
 from carepost.audit.record import AuditTrail
 from carepost.base.address import EmailAddress
 from carepost.base.errors import Broken
-from carepost.base.ids import OrganisationId, TraceId
+from carepost.base.ids import MailboxId, OrganisationId, TraceId
 from carepost.delivery.dispatch import Dispatch, DispatchTo, Lane
 from carepost.delivery.model import LeastTls
 from carepost.gateway import out_repo, repo
+from carepost.gateway.arrivals import Arrival, note_arrivals
 from carepost.gateway.examine import aside
 from carepost.gateway.out_copies import Form, forms, received_field, stamped
 from carepost.gateway.out_decide import Spread
@@ -184,7 +185,7 @@ class Carrying:
         seqs = [seq for share in shares for seq in share.seqs]
         mailboxes = {seq: mailbox for seq in seqs if (mailbox := load.recipients[seq].row.mailbox) is not None}
         intakes = await repo.intakes(tx, organisation, sorted(set(mailboxes.values())))
-        given: set[int] = set()
+        given: set[MailboxId] = set()
         for share in shares:
             deliveries = []
             for seq in share.seqs:
@@ -195,6 +196,11 @@ class Carrying:
             if deliveries:
                 await store_object(tx, share.prepared, at=at)
                 await lay_in(tx, share.prepared, deliveries, trace=message.row.trace, at=at)
+        arrived = [
+            Arrival(mailbox=mailbox, trace=message.row.trace, proved=True, warned=False)
+            for mailbox in sorted(given & intakes.acting)
+        ]
+        await note_arrivals(tx, organisation, arrived, at=at)
         if organisation != message.organisation:
             to = [load.recipients[seq] for seq in seqs]
             await self._verdict(tx, organisation, message, to, intakes.organisation, at=at)

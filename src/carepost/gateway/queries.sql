@@ -1,12 +1,19 @@
 -- Every statement of the gateway: verdicts, their tokens, and quarantine. The organisation comes first, always.
 
 -- intakes --
--- The public halves that a message is sealed to: its mailboxes', and the organisation's own (mailbox_id NULL).
-SELECT id AS mailbox_id, intake_public
+-- The public halves that a message is sealed to: its mailboxes', and the organisation's own (mailbox_id NULL); and
+-- which mailboxes do something by themselves with what arrives (R60, R162).
+SELECT id AS mailbox_id, intake_public,
+       EXISTS (SELECT 1 FROM autoreply
+                WHERE autoreply.organisation_id = mailbox.organisation_id AND autoreply.mailbox_id = mailbox.id
+                  AND autoreply.is_on)
+       OR EXISTS (SELECT 1 FROM forwarding
+                   WHERE forwarding.organisation_id = mailbox.organisation_id AND forwarding.mailbox_id = mailbox.id
+                     AND forwarding.state = 'allowed') AS acts
   FROM mailbox
  WHERE organisation_id = %(organisation)s AND id = ANY(%(mailboxes)s)
  UNION ALL
-(SELECT NULL, intake_public
+(SELECT NULL, intake_public, false
    FROM keystore.organisation_key
   WHERE organisation_id = %(organisation)s AND retired_at IS NULL
   ORDER BY version DESC

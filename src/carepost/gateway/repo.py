@@ -18,6 +18,7 @@ SQL = load_queries("carepost.gateway")
 class Intakes:
     organisation: bytes
     mailboxes: Mapping[MailboxId, bytes]
+    acting: frozenset[MailboxId] = frozenset()  # those that answer or forward by themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,9 @@ async def intakes(tx: Transaction, organisation: OrganisationId, mailboxes: Sequ
     if None not in ours or any(ours.get(mailbox) is None for mailbox in mailboxes):
         raise Broken("A mailbox or an organisation has no key to seal to.", organisation=organisation)
     return Intakes(
-        bytes(ours[None]), {MailboxId(key): bytes(public) for key, public in ours.items() if key is not None}
+        bytes(ours[None]),
+        {MailboxId(key): bytes(public) for key, public in ours.items() if key is not None},
+        frozenset(MailboxId(row["mailbox_id"]) for row in rows if row["acts"]),
     )
 
 

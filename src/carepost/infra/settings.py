@@ -232,6 +232,14 @@ class MailOut(_Section, frozen=True, kw_only=True):
     visible_private: Annotated[
         int, says("More private mailboxes than this in one header: each gets a message of its own (R151).", ge=1)
     ] = 5
+    personal_least: Annotated[
+        Literal["advise", "reason", "encrypt", "block"],
+        says("What is done at least about numbers of persons who are no patients (R159). Organisations may ask more."),
+    ] = "encrypt"
+    subject_least: Annotated[
+        Literal["advise", "reason", "encrypt", "block"],
+        says("What is done at least where a subject or a file's name tells who it is about (R113)."),
+    ] = "advise"
     reply_all: Annotated[int, says("A reply to more people than this is asked about (R72).", ge=1)] = 20
     organisations: Annotated[
         int, says("More organisations outside than this in one message are asked about (R149).", ge=1)
@@ -240,15 +248,27 @@ class MailOut(_Section, frozen=True, kw_only=True):
         int, says("Who has not answered a question about a message is reminded after so long (R145).", ge=1)
     ] = 30
     disclaimer_file: Annotated[
-        str, says("A text that is put under what leaves the service, once in each thread (R146). Empty: none.")
+        str,
+        says("A text put under what leaves, once a thread, where organisations have none of their own (R146)."),
     ] = ""
     disclaimer_mark: Annotated[
         str,
-        says("What it is recognised by when quoted: capital letters, digits, hyphens. Keep it when the text changes."),
+        says("What disclaimers are recognised by: capital letters, digits, hyphens; the organisation's code is added."),
     ] = "CAREPOST-NOTE"
     undelivered_days: Annotated[
         int, says("How long what did not arrive is kept, sealed, so that it can be sent again.", ge=1)
     ] = 30
+
+
+class Automatic(_Section, frozen=True, kw_only=True):
+    """What mailboxes do by themselves: automatic replies and forwarding."""
+
+    reply_again_hours: Annotated[
+        int, says("Nobody gets a second automatic reply of a mailbox within so long (R60).", ge=1, le=720)
+    ] = 24
+    replies_an_hour: Annotated[
+        int, says("So many senders an hour get a mailbox's automatic reply; more is no ordinary day.", ge=1)
+    ] = 500
 
 
 class Delivery(_Section, frozen=True, kw_only=True):
@@ -391,6 +411,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     portal: Portal = Portal()
     gateway: Gateway = Gateway()
     mail_out: MailOut = MailOut()
+    automatic: Automatic = Automatic()
     delivery: Delivery = Delivery()
     transport: Transport = Transport()
     identity: Identity = Identity()
