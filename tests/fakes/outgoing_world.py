@@ -13,6 +13,7 @@ from carepost.base.errors import NotPossible
 from carepost.base.ids import MailboxId, OrganisationId, OutgoingId, PersonId
 from carepost.delivery.dispatch import Dispatch
 from carepost.directory.model import MailboxRecord
+from carepost.directory.rules_keeping import RulesKeeping
 from carepost.gateway.checks.attachments import attachments
 from carepost.gateway.checks.outgoing import OutgoingCheckPolicy, outgoing_checks
 from carepost.gateway.checks.structure import structure
@@ -163,6 +164,7 @@ class OutgoingWorld(GatewayWorld):
         super().__post_init__()
         self.people_known, self.queue, self.links, self.habits = FakePeople(), FakeQueue(), FakeLinks(), FakeHabits()
         self.scanner = FakeScanner()
+        self.rules = RulesKeeping(db=self.db, directory=self.directory, audit=self.audit, clock=self.clock)
         self.build()
 
     def build(self, checks: Sequence[Check] | None = None) -> None:
@@ -195,6 +197,7 @@ class OutgoingWorld(GatewayWorld):
             decks=OutboundDecks(routes=shipped_outbound(), care=shipped_care()),
             clock=self.clock,
             policy=OutboundLimits(free_mail=FREE),
+            rules=self.rules,
         )
         carrying = Carrying(edge=self.edge, audit=self.audit, queue=queue, links=links, host="mx.riverside.example")
         self.carrying = carrying

@@ -4,15 +4,15 @@ Promises
     Every door and the worker have the same walk: the same checks, cards, limits and words.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from carepost.app.areas import Areas
 from carepost.app.relay import check_policy, scanner
 from carepost.base.errors import NotPossible
 from carepost.directory.correspondents import Correspondents
+from carepost.directory.rules_keeping import RulesKeeping, RulesPolicy
 from carepost.gateway.checks.attachments import attachments
 from carepost.gateway.checks.malware import Scanner
 from carepost.gateway.checks.outgoing import OutgoingCheckPolicy, outgoing_checks
@@ -39,7 +39,7 @@ from carepost.gateway.release import Release, ReleasePolicy
 from carepost.gateway.sending_limits import SendingLimits, SendingPolicy
 from carepost.gateway.storm import StormBreaker
 from carepost.infra.settings import Settings
-from carepost.message.edit import Disclaimer
+from carepost.policy.rules import Measure, ServiceRules
 from carepost.portal.secure_messages import SecureMessages
 
 
@@ -54,10 +54,32 @@ class MailOutRooms:
     correspondents: Correspondents
     prompts: Prompts
     storms: StormBreaker
+    rules: RulesKeeping
 
 
 # Whoever looks for malware; None: as the settings say.
 MakesScanner = Callable[[Settings], Scanner | None]
+
+
+def service_rules(settings: Settings) -> ServiceRules:
+    """The floor for every organisation's own rules."""
+    given = settings.mail_out
+    return ServiceRules(
+        personal=Measure(given.personal_least),
+        subject=Measure(given.subject_least),
+        portal_level=settings.portal.patient_level,
+        visible_outsiders=given.visible_outsiders,
+        visible_outsiders_stop=given.visible_outsiders_stop,
+        visible_private=given.visible_private,
+        disclaimer=disclaimer_text(settings),
+    )
+
+
+def rules_keeping(areas: Areas) -> RulesKeeping:
+    """Each organisation's rules for mail that leaves."""
+    policy = RulesPolicy(service=service_rules(areas.settings), mark=areas.settings.mail_out.disclaimer_mark)
+    look = areas.directory.look
+    return RulesKeeping(db=areas.db, directory=look, audit=areas.audit, clock=areas.clock, policy=policy)
 
 
 def follow_room(areas: Areas) -> Follow:
@@ -78,11 +100,11 @@ def mail_out_rooms(
     opening, post, follow = _opening(areas), _post(areas), follow_room(areas)
     follow.portal.append(links)
     carrying = Carrying(edge=areas.edge, audit=areas.audit, queue=queue, links=links, host=settings.service.hostname)
-    correspondents = _correspondents(areas)
+    correspondents, rules = _correspondents(areas), rules_keeping(areas)
     prompts, storms = Prompts(db=db, clock=clock), StormBreaker(db=db, edge=areas.edge, clock=clock)
     limits = SendingLimits(clock=clock, policy=sending_policy(settings))
     outbound = Outbound(
-        considering=_considering(areas, correspondents, limits, makes_scanner(settings)),
+        considering=replace(_considering(areas, correspondents, limits, makes_scanner(settings)), rules=rules),
         keeping=Keeping(db=db, edge=areas.edge),
         opening=opening,
         counting=Counting(limits=limits, storms=storms, prompts=prompts, written=correspondents),
@@ -107,6 +129,7 @@ def mail_out_rooms(
         correspondents=correspondents,
         prompts=prompts,
         storms=storms,
+        rules=rules,
     )
 
 
@@ -166,18 +189,16 @@ def _considering(
     )
 
 
-def disclaimer(settings: Settings) -> Disclaimer | None:
-    """What stands under what leaves. Raises NotPossible, Malformed when the settings are wrong: at start, not later."""
+def disclaimer_text(settings: Settings) -> str:
+    """The service's own. Raises NotPossible when the settings are wrong: at start, not later."""
     given = settings.mail_out
     if not given.disclaimer_file:
-        return None
+        return ""
     path = settings.path(given.disclaimer_file)
     try:
-        text = path.read_text("utf-8").strip()
+        return path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise NotPossible(f"The disclaimer in {path} could not be read: {type(error).__name__}.") from error
-    version = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return Disclaimer(text=text, mark=given.disclaimer_mark, version=version)
 
 
 def sending_policy(settings: Settings) -> SendingPolicy:

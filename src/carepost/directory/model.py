@@ -207,6 +207,17 @@ class SecureVerdict:
     because: str
     entry: SecureDomain | None = None
 
+    tls_exception: bool = False  # R107: excused from mandatory TLS, for what is not sensitive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsException:
+    """A domain on the register that is excused from mandatory TLS for a time (R107). Never for what is sensitive."""
+
+    domain: Domain
+    reason: str
+    made_at: datetime
+    until: datetime
 
 class Role(StrEnum):
     """R37, the least that this release needs. Each has its row in access.MATRIX."""

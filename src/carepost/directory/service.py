@@ -9,7 +9,7 @@ The verbs that change things are in organisations.py, people.py and mailboxes.py
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from carepost.audit.model import Actor, ActorKind
@@ -17,7 +17,7 @@ from carepost.base.address import Domain, EmailAddress
 from carepost.base.clock import Clock
 from carepost.base.errors import NotAllowed
 from carepost.base.ids import MailboxId, OrganisationId, PersonId
-from carepost.directory import repo
+from carepost.directory import repo, repo_rules
 from carepost.directory.access import AccessRights, OnPerson, Thing, Verb, authorize, outranks
 from carepost.directory.duties import Duties
 from carepost.directory.model import (
@@ -31,6 +31,7 @@ from carepost.directory.model import (
     Route,
     SecureDomain,
     SecureVerdict,
+    TlsException,
     Unknown,
 )
 from carepost.directory.register import judge
@@ -53,6 +54,7 @@ class _Register:
     own: frozenset[Domain]
     secure: tuple[SecureDomain, ...]
     by_name: Mapping[str, SecureDomain]
+    excused: Mapping[Domain, TlsException]
 
     def about(self, domain: Domain) -> list[SecureDomain]:
         """The entries that could cover a domain: its own and those of the domains above it, the nearest first."""
@@ -88,8 +90,10 @@ class Directory:
 
     async def is_secure(self, domain: Domain) -> SecureVerdict:
         """Whether mail to and from `domain` counts as staying inside, and why (R102)."""
-        register = await self._read_register()
-        return judge(domain, own=register.own, entries=register.about(domain), now=self.clock.now())
+        register, now = await self._read_register(), self.clock.now()
+        verdict = judge(domain, own=register.own, entries=register.about(domain), now=now)
+        excused = register.excused.get(domain)
+        return replace(verdict, tls_exception=True) if excused is not None and now < excused.until else verdict
 
     async def register(self) -> tuple[SecureDomain, ...]:
         """Every entry of the register, for its page."""
@@ -208,6 +212,7 @@ class Directory:
         async with self.db.transaction() as tx:
             own = frozenset(entry.domain for entry in await repo.own_domains(tx))
             secure = tuple(await repo.secure_domains(tx))
-        register = _Register(now, own, secure, {entry.domain.name: entry for entry in secure})
+            excused = {one.domain: one for one in await repo_rules.tls_exceptions(tx)}
+        register = _Register(now, own, secure, {entry.domain.name: entry for entry in secure}, excused)
         self._register[:] = [register]
         return register

@@ -29,10 +29,13 @@ from carepost.gateway.out_decide import OutboundDecks, Ruling, Spread, rule_outb
 from carepost.gateway.out_facts import RECIPIENTS, Destination, private_people
 from carepost.gateway.out_form import Names, faults, names, visible_keys
 from carepost.gateway.out_ports import LimitsSending, LooksAtRecipients, RecipientsAsked
+from carepost.gateway.out_rules import AboutLinks, LooksUpRules, ServiceRulesOnly
 from carepost.gateway.outgoing import Consideration, OutDoor, Submission
+from carepost.gateway.rules import rule_findings
 from carepost.mailauth.fields import split_message
 from carepost.message.model import Message
 from carepost.policy.outbound import Reach, Sensitivity
+from carepost.policy.rules import OutgoingRules
 from carepost.portal.links import normal_phrase
 from carepost.portal.model import Agreed
 from carepost.portal.secure_messages import PHRASE_MIN
@@ -95,6 +98,7 @@ class Considering:
     decks: OutboundDecks
     clock: Clock
     policy: OutboundLimits = field(default_factory=OutboundLimits)
+    rules: LooksUpRules = field(default_factory=ServiceRulesOnly)
     _slots: asyncio.Semaphore = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -127,8 +131,10 @@ class Considering:
             raw=submission.raw,
             now=self.clock.now(),
         )
+        rules = await self.rules.of(submission.organisation)
         findings = await examine(examination, self.checks, self.policy.examine)
-        findings += await self._about_people(submission, sender, message, destinations, findings)
+        findings += rule_findings(findings, rules)
+        findings += await self._about_people(submission, sender, message, destinations, findings, rules=rules)
         ruling = rule_outbound(
             self.decks,
             destinations,
@@ -137,6 +143,7 @@ class Considering:
             asked_secure=submission.secure,
             require_tls=submission.require_tls,
         )
+        ruling = await AboutLinks(rules=self.rules).ask(ruling, submission, rules, findings)
         return Considered(
             ruling=ruling,
             findings=tuple(findings),
@@ -226,6 +233,7 @@ class Considering:
                 organisation=one.organisation,
                 because=one.because,
                 agreed_to_plain=one.address.key in agreed,
+                tls_exception=one.tls_exception,
             )
             for one in found
         ]
@@ -245,7 +253,7 @@ class Considering:
         except MailError:
             return Destination(address=address, reach=None, because="The directory does not answer.")
         reach = Reach.REGISTER if verdict.secure else Reach.OUTSIDE
-        return Destination(address=address, reach=reach, because=verdict.because)
+        return Destination(address=address, reach=reach, because=verdict.because, tls_exception=verdict.tls_exception)
 
     async def _about_people(
         self,
@@ -254,10 +262,14 @@ class Considering:
         message: Message,
         to: Sequence[Destination],
         findings: Sequence[Finding],
+        *,
+        rules: OutgoingRules,
     ) -> list[Finding]:
         visible = visible_keys(split_message(submission.raw)[0])
         # Whoever the header shows counts, also those that this envelope is not for: a program may send to them apart.
-        private = private_people(visible, self.policy.free_mail, most=self.policy.private_visible_max)
+        private = private_people(
+            visible, self.policy.free_mail, most=min(self.policy.private_visible_max, rules.visible_private)
+        )
         sensitivity = sensitivity_of(findings)
         asked = RecipientsAsked(
             organisation=submission.organisation,
@@ -270,6 +282,7 @@ class Considering:
             attachments=any(part.is_attachment() for _, part in message.walk()),
             reply_all=submission.reply_all,
             answers=submission.answers_to,
+            rules=rules,
         )
         try:
             async with asyncio.timeout(self.policy.examine.check_seconds):

@@ -11,19 +11,22 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from carepost.base.address import EmailAddress
-from carepost.delivery.model import LeastTls
+from carepost.delivery.model import LeastTls, stronger
+from carepost.delivery.tls_policy import DaneState, Instead, StsState, least_tls
 from carepost.gateway.explain import FACTS
 from carepost.gateway.model import Finding
 from carepost.gateway.out_facts import Destination, Seen, chip_of, codes_behind, plain
 from carepost.gateway.outgoing import Answer, Choice, Consideration, Question, Route, RouteFor
+from carepost.gateway.rules import RULES
 from carepost.policy.actions import Action, Decision
 from carepost.policy.card import Card, Deck
 from carepost.policy.english import sentence
 from carepost.policy.evaluate import decide, decide_all
-from carepost.policy.outbound import OutboundFacts, Reach
+from carepost.policy.outbound import OutboundFacts, Reach, Sensitivity
 
 NOT_KNOWN = "not-known"  # the question that stands for every card that could not be judged
 NOT_KNOWN_VERSION = "1"
+_ELSEWHERE = frozenset({Reach.REGISTER, Reach.OUTSIDE})
 _CHOICES: Mapping[Action, tuple[Choice, ...]] = {
     Action.ASK_CONFIRM: (Choice.CONFIRM,),
     Action.ASK_REASON: (Choice.REASON,),
@@ -31,6 +34,8 @@ _CHOICES: Mapping[Action, tuple[Choice, ...]] = {
     Action.ASK_SPREAD_OR_REASON: (Choice.BCC, Choice.INDIVIDUALLY, Choice.REASON),
     Action.ASK_EACH: (Choice.INDIVIDUALLY,),
 }
+# Cards about an organisation's own rules: what they say names it.
+_SAYS_WHOSE = frozenset({"details-blocked", "subject-blocked"})
 # Held for want of an answer about these, the secure link is safe whatever the answer would have been.
 _LINK_IS_SAFE = frozenset({"sensitivity", "asked_secure", "agreed_to_plain"})
 
@@ -81,7 +86,7 @@ def rule_outbound(
     """Ask both decks about everybody. `to` must not be empty."""
     seen = Seen(findings=findings, asked_secure=asked_secure)
     facts = {one.address.key: seen.facts_of(one) for one in to}
-    routes = [_route(decks.routes, one, facts[one.address.key], require_tls=require_tls) for one in to]
+    routes = [_route(decks.routes, one, facts[one.address.key], findings, require_tls=require_tls) for one in to]
     asked = [*_held(decks.routes, routes, findings), *_care(decks.care, to, facts, findings)]
     settled = [(one, answer) for one in asked if (answer := one.is_answered_by(answers)) is not None]
     spread = _spread(answer for _, answer in settled)
@@ -110,17 +115,22 @@ def rule_outbound(
 # --- routes ---------------------------------------------------------------------------------------------------------
 
 
-def _route(deck: Deck[OutboundFacts], to: Destination, facts: OutboundFacts, *, require_tls: bool) -> RouteFor:
+def _route(
+    deck: Deck[OutboundFacts],
+    to: Destination,
+    facts: OutboundFacts,
+    findings: Sequence[Finding],
+    *,
+    require_tls: bool,
+) -> RouteFor:
     decision = decide(deck, facts)
-    route, least = _way(decision.action, facts.reach)
-    if least is not None and require_tls:
-        least = LeastTls.VERIFIED  # RFC 8689 §4.2.1: the proof of the host is asked for, or stronger
+    route, least = _way(decision.action, facts, to, require_tls=require_tls)
     return RouteFor(
         address=to.address,
         route=route,
         chip=chip_of(facts),
         decision=decision,
-        says=_says(deck, decision, to),
+        says=_rule_says(deck, decision, findings) or _tls_says(route, decision, to) or _says(deck, decision, to),
         least=least,
         mailbox=to.mailbox if route is Route.INSIDE else None,
         organisation=to.organisation if route is Route.INSIDE else None,
@@ -128,21 +138,72 @@ def _route(deck: Deck[OutboundFacts], to: Destination, facts: OutboundFacts, *, 
     )
 
 
-def _way(action: Action, reach: Reach | None) -> tuple[Route, LeastTls | None]:
+def _way(action: Action, facts: OutboundFacts, to: Destination, *, require_tls: bool) -> tuple[Route, LeastTls | None]:
     match action:
-        case Action.SEND if reach is Reach.INSIDE:
+        case Action.SEND if facts.reach is Reach.INSIDE:
             return Route.INSIDE, None
-        case Action.SEND if reach is Reach.OUTSIDE:
-            return Route.RELAY, LeastTls.OPPORTUNISTIC
-        case Action.SEND | Action.SEND_VERIFIED if reach in {Reach.REGISTER, Reach.OUTSIDE}:
-            return Route.RELAY, LeastTls.VERIFIED
-        case Action.PORTAL if reach in {Reach.REGISTER, Reach.OUTSIDE}:
+        case Action.SEND | Action.SEND_VERIFIED if facts.reach in _ELSEWHERE:
+            return _over_the_wire(action, facts, to, require_tls=require_tls)
+        case Action.PORTAL if facts.reach in _ELSEWHERE:
             return Route.PORTAL, None
         case Action.REFUSE:
             return Route.REFUSE, None
         case _:
             # A card that would send where nothing can be sent: a person looks.
             return Route.HOLD, None
+
+
+def _over_the_wire(
+    action: Action, facts: OutboundFacts, to: Destination, *, require_tls: bool
+) -> tuple[Route, LeastTls | None]:
+    """The cards let it go by email: the one table of TLS says how well protected, or sends it another way after all."""
+    listed = facts.reach is Reach.REGISTER
+    # What the hosts prove is asked when it leaves, of each host: least_for_host never asks for less than this.
+    least = least_tls(
+        listed=listed,
+        dane=DaneState.NONE,
+        sts=StsState.NONE,
+        sensitive=is_sensitive(facts),
+        require_tls=require_tls,
+        exception=to.tls_exception,
+    )
+    match least:
+        case Instead.PORTAL:
+            return Route.PORTAL, None
+        case Instead.WAIT:
+            return Route.HOLD, None
+    if action is Action.SEND_VERIFIED and not (listed and to.tls_exception):
+        least = stronger(least, LeastTls.VERIFIED)
+    return Route.RELAY, least
+
+
+def is_sensitive(facts: OutboundFacts) -> bool:
+    """Labelled, or a patient can be told from it, or not known to be free of it. R107: no exception is for that.
+
+    Somebody's numbers count too where an exception would let them go unprotected; elsewhere the cards decide.
+    """
+    if facts.asked_secure is not False or facts.sensitivity in {None, Sensitivity.PATIENT}:
+        return True
+    personal = facts.sensitivity is Sensitivity.PERSONAL and facts.agreed_to_plain is not True
+    return personal and facts.reach is Reach.REGISTER
+
+
+def _rule_says(deck: Deck[OutboundFacts], decision: Decision, findings: Sequence[Finding]) -> str:
+    """In the organisation's own name, where the card is about a rule of its own."""
+    card = deck.card(decision.card) if decision.card and not decision.unsure else None
+    if card is None:
+        return ""
+    codes = codes_behind(name for condition in card.when for name in condition.phrase.asks)
+    return " ".join(dict.fromkeys(found.says for found in findings if found.check == RULES and found.code in codes))
+
+
+def _tls_says(route: Route, decision: Decision, to: Destination) -> str:
+    if route is not Route.PORTAL or decision.action is Action.PORTAL:
+        return ""
+    return (
+        f"Mail to {to.address.domain} may leave without checked encryption just now, and this may not: it goes by a "
+        "secure link."
+    )
 
 
 def _says(deck: Deck[OutboundFacts], decision: Decision, to: Destination) -> str:
@@ -185,7 +246,8 @@ def refusal_of(deck: Deck[OutboundFacts], one: RouteFor) -> str:
     card = deck.card(one.decision.card) if one.decision.card else None
     if card is None:
         return f"{one.address}: {one.says}"
-    return f"{one.address}: {card.title}. {' '.join(card.because.split())}"
+    said = f" {one.says}" if one.decision.card in _SAYS_WHOSE else ""
+    return f"{one.address}: {card.title}.{said} {' '.join(card.because.split())}"
 
 
 # --- questions ------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from typing import Any
 
 from carepost.base.address import Domain, EmailAddress
 from carepost.base.ids import MailboxId, OrganisationId
+from carepost.gateway import rules
 from carepost.gateway.disclosure import DISCLOSURE, MARKED, SECURE, SUBJECT, sensitivity_of
 from carepost.gateway.facts import CHECK_FAILED
 from carepost.gateway.model import Finding
@@ -42,6 +43,13 @@ SOURCES: Mapping[str, _Source] = {
     "is_broken": _from("broken in-pieces", "structure"),
     "readings_disagree": _from("readings-disagree", "structure"),
     "subject_tells": _from(SUBJECT, DISCLOSURE),
+    # A rule that could not be judged says so by itself, under its own name.
+    "details_blocked": _from(rules.BLOCKS, rules.BLOCKS),
+    "details_need_reason": _from(rules.ASKS_REASON, rules.ASKS_REASON),
+    "details_advised": _from(rules.ADVISES, rules.ADVISES),
+    "subject_blocked": _from(rules.SUBJECT_BLOCKS, rules.SUBJECT_BLOCKS),
+    "subject_by_link": _from(rules.SUBJECT_LINK, rules.SUBJECT_LINK),
+    "subject_needs_reason": _from(rules.SUBJECT_REASON, rules.SUBJECT_REASON),
     "first_time": _from("first-time", RECIPIENTS),
     "looks_like_other": _from("address-lookalike domain-lookalike", RECIPIENTS),
     "named_like_other": _from("name-elsewhere free-mail-twin namesake", RECIPIENTS),
@@ -69,6 +77,7 @@ class Destination:
     organisation: OrganisationId | None = None
     because: str = ""
     agreed_to_plain: bool | None = False
+    tls_exception: bool = False  # R107: the operator excuses their domain from mandatory TLS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

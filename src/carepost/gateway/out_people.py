@@ -5,7 +5,7 @@ Promises
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from carepost.base.address import EmailAddress
 from carepost.base.ids import MailboxId, OrganisationId
@@ -19,6 +19,7 @@ from carepost.gateway.recipients_view import About, Addressed, RecipientsGatheri
 from carepost.message.addresses import each
 from carepost.message.model import Message
 from carepost.message.summary import SHOWN_RECIPIENTS_MAX, Summary
+from carepost.policy.rules import OutgoingRules
 from carepost.store.messages import MessageStore
 from carepost.store.model import MailboxRef
 
@@ -51,7 +52,7 @@ class PeopleLook:
             was_bcc=_was_bcc(asked, answered),
         )
         view = await self.gathering.view(mailbox, asked.sender, to, about)
-        return look_at_recipients(view, self.policy)
+        return look_at_recipients(view, _stricter(self.policy, asked.rules))
 
     async def agreed_to_plain(
         self, organisation: OrganisationId, mailbox: MailboxId, addresses: Sequence[EmailAddress]
@@ -62,6 +63,17 @@ class PeopleLook:
     async def _answered(self, organisation: OrganisationId, answers: RepliesTo) -> Summary | None:
         mailbox = MailboxRef(answers.mailbox, organisation)
         return (await self.messages.summaries(mailbox, answers.folder, [answers.uid])).get(answers.uid)
+
+
+def _stricter(policy: RecipientsPolicy, rules: OutgoingRules | None) -> RecipientsPolicy:
+    """R151: an organisation may ask from fewer people on than the service does."""
+    if rules is None:
+        return policy
+    return replace(
+        policy,
+        outsiders_max=min(policy.outsiders_max, rules.visible_outsiders),
+        outsiders_stop=min(policy.outsiders_stop, rules.visible_outsiders_stop),
+    )
 
 
 def names_of(message: Message) -> dict[str, str]:

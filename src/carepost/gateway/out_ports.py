@@ -14,6 +14,7 @@ from carepost.gateway.outgoing import RepliesTo
 from carepost.infra.db import Transaction
 from carepost.message.model import Message
 from carepost.policy.outbound import Reach
+from carepost.policy.rules import OutgoingRules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,7 @@ class RecipientsAsked:
     attachments: bool
     reply_all: bool
     answers: RepliesTo | None
+    rules: OutgoingRules | None = None  # the organisation's own numbers (R151); None: the service's
 
 
 class LooksAtRecipients(Protocol):

@@ -36,6 +36,7 @@ from carepost.gateway.out_ports import Counting
 from carepost.gateway.out_post import Inbox, Post, SealedLetter
 from carepost.gateway.out_repo import StoredOutgoing
 from carepost.gateway.out_seal import OutDetails, message_id_for
+from carepost.gateway.out_rules import guidance_read
 from carepost.gateway.outgoing import (
     Answer,
     Choice,
@@ -226,6 +227,8 @@ class Outbound:
         """The mailbox knows them from now on, by the names that the message gives them."""
         considered = kept.considered
         addresses = [one.address for one in considered.ruling.routes]
+        if guidance_read(ruling.answered):
+            await self.considering.rules.note_read(tx, actor, kept.organisation)
         names = names_of(considered.message) if considered.message is not None else {}
         await self.counting.written.note_sent(
             tx, kept.organisation, kept.mailbox, addresses, self.clock.now(), names=names

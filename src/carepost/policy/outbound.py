@@ -42,6 +42,13 @@ class OutboundFacts:
     readings_disagree: bool | None = False
     sensitivity: Sensitivity | None = Sensitivity.NONE
     subject_tells: bool | None = False  # a number in the subject or in a file's name tells who it is about (R113)
+    # What the organisation's own rules ask of what was found (R159); beyond what the service asks of everybody.
+    details_blocked: bool | None = False
+    details_need_reason: bool | None = False
+    details_advised: bool | None = False
+    subject_blocked: bool | None = False
+    subject_by_link: bool | None = False
+    subject_needs_reason: bool | None = False
     asked_secure: bool | None = False  # [secure] in the subject, or the button (R114)
     # who receives it
     reach: Reach | None = Reach.INSIDE
@@ -109,6 +116,15 @@ PHRASES: tuple[Phrase[OutboundFacts], ...] = (
     _holds("patient details are in the message", Sensitivity.PATIENT),
     _holds("personal details are in the message", Sensitivity.PERSONAL),
     _plain("the subject or a file's name tells who it is about", "subject_tells"),
+    _plain("the organisation does not let such details leave", "details_blocked"),
+    _plain("the organisation asks for a reason before such details leave", "details_need_reason"),
+    _plain("the organisation asks to look again before such details leave", "details_advised"),
+    _plain("the organisation does not let a subject or a file's name tell who it is about", "subject_blocked"),
+    _plain("the organisation wants a link where a subject or a file's name tells who it is about", "subject_by_link"),
+    _plain(
+        "the organisation asks for a reason where a subject or a file's name tells who it is about",
+        "subject_needs_reason",
+    ),
     _plain("the sender asked for it to go securely", "asked_secure"),
     _reach("the recipient has a mailbox here", Reach.INSIDE),
     _reach("nobody here has the recipient's address", Reach.NOBODY),

@@ -75,6 +75,10 @@ organisation.close        organisation       G o
 domain.add                platform           G o
 secure_domain.edit        platform           G o
 acceptable_use.publish    platform           G o
+outgoing_rules.edit       organisation       a p G o
+outgoing_rules.edit       elsewhere          G o
+wording.edit              organisation       a p G o
+wording.edit              elsewhere          G o
 quarantine.review         organisation       h a p H G o
 quarantine.review         elsewhere          H G o
 quarantine.release        organisation       a p G o
