@@ -36,7 +36,7 @@ def attempt(work, *given):
         return f"refused: {error}"
 
 def connect(role):
-    with psycopg.connect(server.dsn(role), connect_timeout=20) as connection:
+    with psycopg.connect(server.dsn(role), connect_timeout=60) as connection:
         return connection.execute("SELECT current_user").fetchone()[0]
 
 def peek(name):
@@ -76,7 +76,7 @@ def intrude(
     given = json.dumps([str(config), confined, [*OTHER_ROLES, "carepost_relay"], [str(file) for file in files]])
     done = subprocess.run(
         [python, "-c", prelude + _CODE, given],
-        capture_output=True, text=True, check=False, timeout=120, cwd="/", **(lent or {}),
+        capture_output=True, text=True, check=False, timeout=180, cwd="/", **(lent or {}),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return Loot(**json.loads(done.stdout.splitlines()[-1]))

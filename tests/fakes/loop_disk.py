@@ -40,12 +40,13 @@ class LoopDisk:
 
     def detach(self) -> None:
         """Unmount, once nobody uses it any more."""
-        for _ in range(100):
+        deadline = time.monotonic() + 120
+        while True:
             done = subprocess.run(["umount", str(self.mount)], check=False, capture_output=True)
             if done.returncode == 0:
                 return
+            assert time.monotonic() < deadline, f"{self.mount} is in use: {done.stderr.decode()}"
             time.sleep(0.1)
-        raise AssertionError(f"{self.mount} is in use: {done.stderr.decode()}")
 
     def remove(self) -> None:
         if os.path.ismount(self.mount):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from tests.fakes.running_service import RunningService
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 _NUMBER = re.compile(rb"^X-Load: (\S+)\r?$", re.MULTILINE)
 
 
@@ -55,12 +55,17 @@ class Load:
             finally:
                 self._stop.set()
 
-    async def until_acknowledged(self, number: int, seconds: float = 60) -> None:
+    async def until_acknowledged(self, number: int, seconds: float = 180) -> None:
         """Until so many more are acknowledged than now."""
         wanted = len(self.acknowledged) + number
         async with asyncio.timeout(seconds):
             while len(self.acknowledged) < wanted:
                 await asyncio.sleep(0.02)
+
+    @property
+    def sent_away(self) -> int:
+        """How often somebody was told to come later, or was cut off."""
+        return self.disconnects + sum(times for code, times in self.replies.items() if 400 <= code < 500)
 
     def figures(self) -> str:
         return (

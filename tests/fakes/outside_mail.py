@@ -6,7 +6,6 @@ async with tap(host.address) as wire:                  what passes, both ways, a
 
 import asyncio
 import contextlib
-import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -212,12 +211,6 @@ def server_tls(issued: Issued, folder: Path, name: str, *, with_chain: bool = Tr
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain, key)
     return context
-
-
-def free_port(ip: str = "127.0.0.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((ip, 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.asynccontextmanager

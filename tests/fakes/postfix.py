@@ -75,7 +75,7 @@ class Postfix:
         """Try everything that waits, now."""
         _run("/usr/sbin/postqueue", "-c", str(self.home / "etc"), "-f")
 
-    def says(self, words: str, *, times: int = 1, seconds: float = 90) -> None:
+    def says(self, words: str, *, times: int = 1, seconds: float = 180) -> None:
         """Wait until its log says so, so often. Raises AssertionError with the log."""
         deadline = time.monotonic() + seconds
         while self.log.count(words) < times:
@@ -125,5 +125,5 @@ def running_postfix(
 
 
 def _run(command: str, *options: str, text: bytes = b"", must: bool = True) -> None:
-    done = subprocess.run([command, *options], input=text, capture_output=True, check=False, timeout=120)
+    done = subprocess.run([command, *options], input=text, capture_output=True, check=False, timeout=180)
     assert done.returncode == 0 or not must, done.stderr.decode("utf-8", "replace")

@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psycopg
+from tests.fakes.ports import free_ports
 
 from carepost.app.areas import Areas, open_areas
 from carepost.app.storage import storage
@@ -50,7 +51,8 @@ Result = TypeVar("Result")
 CAREPOST = str(Path(sys.executable).with_name("carepost"))
 HOSTNAME = "mail.willow.example"
 OPERATOR = Actor.operator("system test")
-PATIENCE = 60.0
+# How long a slow and busy machine may take for what must happen. Nobody waits that long on a good day.
+PATIENCE = 180.0
 _PORTS = ("smtp", "lmtp", "imap", "imaps", "submission", "submissions", "web", "content", "portal", "observe")
 
 ZONE = f"""
@@ -184,7 +186,7 @@ class RunningService:
         """What /readyz says: status and body; status 0 when nobody answers."""
         return http_get(f"http://127.0.0.1:{self.ports['observe']}/readyz")
 
-    def stop(self, how: signal.Signals = signal.SIGTERM, *, seconds: float = 30) -> tuple[int, float]:
+    def stop(self, how: signal.Signals = signal.SIGTERM, *, seconds: float = PATIENCE) -> tuple[int, float]:
         """Ask it to stop; its exit code and how long it took. Ends by force, and fails, after `seconds`."""
         assert self.process is not None
         began = time.monotonic()
@@ -206,7 +208,7 @@ class RunningService:
                 with contextlib.suppress(AssertionError):
                     self.stop()
             self.process = None
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         while (left := processes_of(self.cluster)) and time.monotonic() < deadline:
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
@@ -217,7 +219,7 @@ class RunningService:
         """The end of what it logged."""
         return self.log.read_text("utf-8", "replace")[-last:] if self.log.exists() else ""
 
-    def run(self, *arguments: str, text: str = "", seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, text: str = "", seconds: float = PATIENCE) -> subprocess.CompletedProcess[str]:
         """`carepost ARGUMENTS --config …` beside the running service."""
         return subprocess.run(
             [CAREPOST, *arguments, "--config", str(self.config)],
@@ -313,7 +315,7 @@ class RunningService:
         """Verifies our certificate."""
         return ssl.create_default_context(cafile=str(self.ca_file))
 
-    def smtp(self, *, tls: bool = True, timeout: float = 30) -> smtplib.SMTP:
+    def smtp(self, *, tls: bool = True, timeout: float = PATIENCE) -> smtplib.SMTP:
         """A conversation with port 25, over verified TLS."""
         client = smtplib.SMTP("localhost", self.ports["smtp"], local_hostname="mail.local.example", timeout=timeout)
         if tls:
@@ -348,7 +350,7 @@ class RunningService:
     def imap(self, name: str, *, folder: str | None = "INBOX") -> Iterator[IMAP4_SSL]:
         """Signed in over verified TLS, with a folder open."""
         account = self.accounts[name]
-        client = IMAP4_SSL("localhost", self.ports["imaps"], ssl_context=self.client_tls(), timeout=30)
+        client = IMAP4_SSL("localhost", self.ports["imaps"], ssl_context=self.client_tls(), timeout=PATIENCE)
         try:
             client.login(account.address, account.app_password)
             if folder is not None:
@@ -390,34 +392,25 @@ def forget(home: Path) -> None:
     shutil.rmtree(home, ignore_errors=True)
 
 
-def free_ports(number: int) -> list[int]:
-    """Ports of the loopback address that nobody listens on, below those that the kernel hands out by itself."""
-    found: list[int] = []
-    while len(found) < number:
-        port = 10_000 + secrets.randbelow(20_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            if port not in found:
-                found.append(port)
-    return found
-
-
 def options_roles(options: Sequence[str]) -> Sequence[str]:
     named = [options[at + 1] for at, option in enumerate(options) if option == "--role"]
     return named or ("relay", "access")
 
 
 def greets(port: int) -> bool:
-    """Whether a worker answers: the parent's socket alone takes the connection and stays silent."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-        connection.settimeout(5)
+    """Whether a worker answers: the parent's socket alone takes the connection and stays silent.
+
+    Asked again and again by who waits: an answer that is late is one of the next look.
+    """
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.settimeout(10)
         return bool(connection.recv(16))
     return False
 
 
 def http_get(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

@@ -16,9 +16,10 @@ import dns.flags
 import dns.message
 import dns.query
 import pytest
-from tests.fakes.outside_mail import free_port
+from tests.fakes.ports import free_ports, worker
 
-FINGER_ADDRESS = "127.0.0.153"  # where programs that know no other port than 53 find the validator
+# Where programs that know no other port than 53 find the validator; each worker of the tests has its own.
+FINGER_ADDRESS = f"127.0.1.{53 + worker()}"
 PROGRAMS = ("nsd", "unbound", "ldns-keygen", "ldns-signzone")
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
@@ -49,8 +50,7 @@ class SignedZones:
         for zone, records in self.plain.items():
             (self.folder / f"{zone}.zone").write_text(_zone(zone, records))
         (self.folder / "anchors").write_text("".join(anchors))
-        authority = free_port()
-        self.port = free_port()
+        authority, self.port = free_ports(2)
         self.listens_on_53 = os.geteuid() == 0 and _is_free_53()
         try:
             self._start("nsd", "-d", "-c", str(self._nsd(authority)))
@@ -61,7 +61,7 @@ class SignedZones:
             for process in self._running:
                 process.terminate()
             for process in self._running:
-                process.wait(20)
+                process.wait(60)
 
     def _sign(self, zone: str, records: Sequence[str]) -> str:
         path = self.folder / f"{zone}.plain"
@@ -116,21 +116,21 @@ class SignedZones:
             f'  module-config: "validator iterator"\n  trust-anchor-file: "{self.folder}/anchors"\n{insecure}'
             '  local-zone: "test." nodefault\n  access-control: 127.0.0.0/8 allow\n  qname-minimisation: no\n'
             f"{stubs}"
-            # Nothing else is asked: these tests leave the world alone.
-            'forward-zone:\n  name: "."\n  forward-addr: 127.0.0.1@1\n'
+            # Nobody else is asked, and at once: these tests leave the world alone.
+            f'forward-zone:\n  name: "."\n  forward-addr: 127.0.0.1@{authority}\n'
         )
         return path
 
     def _wait(self) -> None:
         """Until the validator answers for a signed zone."""
         zone = next(iter(self.signed))
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while True:
             if any(process.poll() is not None for process in self._running):
                 raise AssertionError("\n".join(one.read_text("utf-8", "replace") for one in self.folder.glob("*.out")))
             with contextlib.suppress(OSError, dns.exception.DNSException):
                 asked = dns.message.make_query(zone, "SOA", want_dnssec=True)
-                reply = dns.query.udp(asked, "127.0.0.1", port=self.port, timeout=1)
+                reply = dns.query.udp(asked, "127.0.0.1", port=self.port, timeout=5)  # asked again until `end`
                 if reply.answer and reply.flags & dns.flags.AD:
                     return
             assert time.monotonic() < end, (self.folder / "unbound.out").read_text("utf-8", "replace")

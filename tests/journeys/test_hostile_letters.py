@@ -59,7 +59,7 @@ def serving() -> Iterator[LocalServer]:
     yield told
     server.shutdown()
     server.server_close()
-    thread.join(timeout=5)
+    thread.join(timeout=60)
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ TOUCH = """() => {
 @pytest.fixture
 def reader(chromium: Browser) -> Iterator[Reader]:
     context = chromium.new_context()
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(60_000)
     with serving() as letters:
         yield Reader(context.new_page(), letters)
         context.close()
@@ -107,8 +107,9 @@ def batches(group: str, size: int) -> list[list[str]]:
 
 
 def test_the_negative_control_shows_that_canary_and_evil_server_work(reader: Reader, evil: LocalServer) -> None:
-    canary, _ = reader.reads(f"<img src=x onerror=window.__xss=1><img src={evil.address}/pixel>")
-    assert canary == 1
+    reader.reads(f"<img src=x onerror=window.__xss=1><img src={evil.address}/pixel>")
+    reader.page.wait_for_function("() => window.__xss === 1")
+    reader.page.wait_for_load_state("networkidle")
     assert evil.asked == ["/pixel"]
 
 

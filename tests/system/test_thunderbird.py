@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.fakes.running_service import RunningService, free_ports, message, short_home
+from tests.fakes.ports import free_ports
+from tests.fakes.running_service import RunningService, message, short_home
 
 pytestmark = [pytest.mark.peer, pytest.mark.slow]
 
@@ -42,7 +43,7 @@ const pause = () => new Promise((resolve) => setTimeout(resolve, 500));
     const msgWindow = window.msgWindow || MailServices.mailSession.topmostMsgWindow;
     server.performExpand(msgWindow);
     let inbox = null, headers = [], wrong = "";
-    for (let tries = 0; tries < 120 && headers.length < wanted; tries++) {
+    for (let tries = 0; tries < 300 && headers.length < wanted; tries++) {
         await pause();
         inbox = server.rootFolder.getFolderWithFlags(Ci.nsMsgFolderFlags.Inbox);
         try {
@@ -76,7 +77,7 @@ class Marionette:
     """The remote control's protocol: `length:[0, number, command, parameters]`, and the same back."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=120)
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=300)
         self._number = 0
         self._message()  # its greeting
 
@@ -133,7 +134,7 @@ def thunderbird() -> Iterator[Marionette]:
         )  # fmt: skip
     try:
         control = None
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while control is None:
             assert process.poll() is None, (home / "log").read_text("utf-8", "replace")
             assert time.monotonic() < deadline, (home / "log").read_text("utf-8", "replace")
@@ -159,7 +160,7 @@ def test_thunderbird_signs_in_over_tls_and_reads(service: RunningService, thunde
     authority = "".join(service.ca_file.read_text().splitlines()[1:-1])
     thunderbird.ask("WebDriver:NewSession", capabilities={})
     thunderbird.ask("Marionette:SetContext", value="chrome")
-    thunderbird.ask("WebDriver:SetTimeouts", script=90_000)
+    thunderbird.ask("WebDriver:SetTimeouts", script=180_000)
     arguments = [authority, account.address, account.app_password, service.ports["imaps"], 2]
     told = thunderbird.ask("WebDriver:ExecuteAsyncScript", script=READ, args=arguments)["value"]
     assert "error" not in told, told

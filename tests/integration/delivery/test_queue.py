@@ -313,7 +313,16 @@ async def test_a_destination_is_given_as_many_conversations_as_it_takes_and_no_m
 ) -> None:
     for number in range(60):
         await world.queued(ours, f"p{number}@slow.example")
-    world.outside.before = lambda _domain: asyncio.ensure_future(asyncio.sleep(0.02))
+    several, waiting = asyncio.get_running_loop().create_future(), world.outside.at_once
+
+    async def until_several() -> None:
+        if waiting["slow.example"] >= 4 and not several.done():
+            several.set_result(None)
+        async with asyncio.timeout(60):
+            await asyncio.shield(several)
+        await asyncio.sleep(0.02)
+
+    world.outside.before = lambda _domain: asyncio.ensure_future(until_several())
     await world.run_until_idle(world.worker())
     assert world.outside.arrived.total() == 60
     assert 4 <= world.outside.most_at_once["slow.example"] <= 20
@@ -340,9 +349,12 @@ async def test_notify_wakes_a_worker_that_rests(world: DeliveryWorld, ours: Orga
     worker = world.worker(WorkerLimits(idle_seconds=600))
     running = asyncio.ensure_future(worker.run())
     try:
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(60):
+            while not await _somebody_listens(world):
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)  # for its first look; should it come later, it finds what is queued as well
         await world.queued(ours, PAT)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not world.follows.told:
                 await asyncio.sleep(0.02)
     finally:
@@ -350,6 +362,14 @@ async def test_notify_wakes_a_worker_that_rests(world: DeliveryWorld, ours: Orga
         with pytest.raises(asyncio.CancelledError):
             await running
     assert await world.states(ours) == {"delivered": 1}
+
+
+async def _somebody_listens(world: DeliveryWorld) -> bool:
+    async with world.db.transaction() as tx:
+        found = await tx.one(
+            "SELECT count(*) AS n FROM pg_stat_activity WHERE datname = current_database() AND query ILIKE 'listen%'"
+        )
+    return bool(found["n"])
 
 
 async def test_a_worker_that_is_stopped_gives_back_what_it_did_not_come_to(
@@ -361,7 +381,7 @@ async def test_a_worker_that_is_stopped_gives_back_what_it_did_not_come_to(
         await world.queued(ours, f"p{number}@stuck.example")
     worker = world.worker(WorkerLimits(stop_seconds=0.2))
     running = asyncio.ensure_future(worker.run())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not world.outside.at_once["stuck.example"]:
             await asyncio.sleep(0.02)
     running.cancel()

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.fakes.outside_mail import OutsideHost, Script, free_port, outside_mail, server_tls
+from tests.fakes.outside_mail import OutsideHost, Script, outside_mail, server_tls
+from tests.fakes.ports import free_ports
 from tests.fakes.sending_world import sending, strange_authority
 from tests.fakes.signed_zones import FINGER_ADDRESS, PATH, SignedZones
 
@@ -44,7 +45,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    port = free_port()
+    [port] = free_ports(1)
     records = {
         "good": [f"3 1 1 {KEY}"],
         "rollover": [f"3 1 1 {OTHER}", f"3 1 1 {KEY}"],
@@ -129,13 +130,13 @@ FINGER = {
 async def _finger(world: World, folder: Path, case: str) -> str:
     """In a mount namespace of its own, where the resolver's configuration names our validator."""
     conf = folder / "resolv.conf"
-    conf.write_text(f"nameserver {FINGER_ADDRESS}\noptions trust-ad edns0 attempts:1 timeout:5\n")
+    conf.write_text(f"nameserver {FINGER_ADDRESS}\noptions trust-ad edns0 attempts:4 timeout:5\n")
     finger = shutil.which("posttls-finger", path=PATH)
     script = f"mount --bind {conf} /etc/resolv.conf && exec {finger} -a ipv4 -c '{domain_of(case)}:{world.port}'"
     child = await asyncio.create_subprocess_exec(
         "unshare", "--mount", "sh", "-c", script, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         out, _ = await child.communicate()
     return out.decode()
 

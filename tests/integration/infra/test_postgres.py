@@ -92,7 +92,7 @@ async def test_after_a_kill_of_the_server_it_is_started_again(folder: Path) -> N
     os.kill(first, signal.SIGKILL)
     found: object = None
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while found is None:
                 await asyncio.sleep(0.05)
                 with suppress(psycopg.OperationalError):
@@ -150,7 +150,7 @@ async def test_a_killed_carepost_takes_its_server_with_it(
     process, server_pid = carepost
     process.kill()
     process.wait()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while Path(f"/proc/{server_pid}").exists():
             await asyncio.sleep(0.02)
     async with EmbeddedPostgres(folder, SMALL) as server:

@@ -88,7 +88,7 @@ def read(process: subprocess.Popen[str]) -> str:
 
 def ask(port: int, word: str = "hello") -> str:
     """One question to whichever worker takes it; tried again while none is there."""
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         connection.sendall(word.encode() + b"\n")
         return connection.makefile().readline().strip()
 

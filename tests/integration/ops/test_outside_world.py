@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import smtplib
-import socket
 import ssl
 import time
 import urllib.request
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from tests.fakes.ports import free_ports
 
 from carepost.app.demo import _OUTSIDE_SMTP_OFFSET, HOSTNAME, Demo
 from carepost.app.resolving import read_zone
@@ -52,7 +52,7 @@ class Outside:
 
         def conversation() -> Result:
             context = ssl.create_default_context(cafile=self.authority.certificate)
-            with smtplib.SMTP("127.0.0.1", self.port, local_hostname="mail.carepost.example", timeout=20) as smtp:
+            with smtplib.SMTP("127.0.0.1", self.port, local_hostname="mail.carepost.example", timeout=60) as smtp:
                 if host is not None:
                     smtp._host = host  # type: ignore[attr-defined] - what TLS asks for
                     smtp.starttls(context=context)
@@ -158,15 +158,8 @@ def test_every_manner_belongs_to_a_domain_outside() -> None:
     assert MANNERS.keys() <= {domain for domain, _, _ in OUTSIDE}
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]
-
-
 def test_the_process_answers_on_both_ports_and_ends_with_its_parent(authority: DemoAuthority) -> None:
-    smtp_port, page_port = _free_ports()
+    smtp_port, page_port = free_ports(2)
     reading, writing = os.pipe()
     parent = os.fork()
     if parent == 0:
@@ -177,7 +170,7 @@ def test_the_process_answers_on_both_ports_and_ends_with_its_parent(authority: D
     child = int(os.read(reading, 20))
     try:
         _eventually(lambda: _get(page_port) is not None)
-        with smtplib.SMTP("127.0.0.1", smtp_port, timeout=20) as smtp:
+        with smtplib.SMTP("127.0.0.1", smtp_port, timeout=60) as smtp:
             smtp.sendmail("ada@riverside.example", ["jo@gmail.example"], LETTER)
         assert _get(page_port)[0]["envelope"]["to"] == ["jo@gmail.example"]
     finally:
@@ -188,13 +181,13 @@ def test_the_process_answers_on_both_ports_and_ends_with_its_parent(authority: D
 
 def _get(port: int) -> Any:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/messages.json", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/messages.json", timeout=30) as answer:
             return json.load(answer)
     except OSError:
         return None
 
 
-def _eventually(holds: Callable[[], bool], seconds: float = 30) -> None:
+def _eventually(holds: Callable[[], bool], seconds: float = 120) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < until

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.fakes.smtp_world import Client, SmtpWorld, server_context, world
+from tests.fakes.smtp_world import Client, SmtpWorld, changed, server_context, world
 
 from carepost.protocols.smtp.limits import SmtpLimits
 
@@ -276,16 +276,21 @@ async def test_p19_a_harvest_is_slowed_and_then_ended(tmp_path: Path) -> None:
 
 
 async def test_p25_a_command_that_drips_is_not_waited_for(tmp_path: Path) -> None:
-    async with world(tmp_path, limits=SmtpLimits(command_timeout=1)) as here:
+    limits = SmtpLimits()
+    async with world(tmp_path, limits=limits) as here:
         client = await here.greeted()
+        changed(limits, command_timeout=1)
+        await client.say("NOOP")
         dripping = asyncio.create_task(_drip(client, b"NOOP " + b"x" * 400))
         assert (await client.reply()).startswith("421 4.4.2")
         dripping.cancel()
 
 
 async def test_p25_content_that_drips_is_not_waited_for(tmp_path: Path) -> None:
-    async with world(tmp_path, limits=SmtpLimits(command_timeout=1)) as here:
+    limits = SmtpLimits()
+    async with world(tmp_path, limits=limits) as here:
         client = await _ready_for_content(here)
+        changed(limits, command_timeout=1)
         dripping = asyncio.create_task(_drip(client, b"x" * 400))
         assert (await client.reply()).startswith("421 4.4.2")
         dripping.cancel()
@@ -298,7 +303,8 @@ async def test_p25_when_connections_run_short_idlers_go_first(tmp_path: Path) ->
     limits = SmtpLimits(connections_total=4, stress_share=0.75, command_timeout_stressed=1)
     async with world(tmp_path, limits=limits) as here:
         idlers = [await here.greeted() for _ in range(2)]
-        third = await here.greeted()
+        third = await here.connect()
+        assert (await third.reply()).startswith("220 ")
         for idler in idlers:
             assert (await idler.reply()).startswith("421 4.4.2")
         assert (await third.reply()).startswith("421 4.4.2")

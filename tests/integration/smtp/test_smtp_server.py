@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.fakes.smtp_world import Client, server_context, world
+from tests.fakes.smtp_world import Client, changed, server_context, world
 
 from carepost.base.address import EmailAddress
 from carepost.base.errors import Broken, Malformed, NotAllowed, NotPossible, TryLater
@@ -228,6 +228,7 @@ async def test_too_many_messages_at_once_wait_and_then_come_later(tmp_path: Path
         holding = asyncio.create_task(deliver(first, b"x" * 900 + b"\r\n.\r\n"))
         await here.inbound.entered.wait()
         assert (await deliver(second, b"x" * 900 + b"\r\n.\r\n")).startswith("451 4.3.0")
+        changed(spool, budget_timeout=60)
         here.inbound.hold.set()
         assert (await holding).startswith("250 ")
         assert (await deliver(second, b"x" * 900 + b"\r\n.\r\n")).startswith("250 ")

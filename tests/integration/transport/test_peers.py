@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.fakes.outside_mail import free_port
+from tests.fakes.ports import free_ports
 from tests.fakes.sending_world import RAW, good_tls, sending
 from tests.fakes.signed_zones import PATH
 from tests.fakes.smtp_world import world
@@ -40,14 +40,14 @@ async def test_postfixs_sink_takes_what_we_send(tmp_path: Path) -> None:
     sink = shutil.which("smtp-sink", path=PATH)
     if sink is None:
         pytest.skip("smtp-sink is not on this machine (apt-get install postfix)")
-    port = free_port()
+    [port] = free_ports(1)
     user = [] if os.geteuid() else ["-u", "root"]
     child = await asyncio.create_subprocess_exec(
         sink, *user, "-D", str(tmp_path / "taken."), "-m", "10", f"127.0.0.1:{port}", "10"
     )
     try:
         sender = sending(("127.0.0.1", port), resolver=NAMES, tmp_path=tmp_path)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while (await sender.send("jo@care.example", domain=CARE, raw=LARGE)).results[0].outcome is Outcome.LATER:
                 await asyncio.sleep(0.05)  # it is still starting
     finally:

@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.fakes.outside_mail import OFFERS, Script, free_port, outside_mail
+from tests.fakes.outside_mail import OFFERS, Script, outside_mail
+from tests.fakes.ports import free_ports
 from tests.fakes.sending_world import PLAIN_DEADLINES, RAW, TRUST, good_tls, sending, table
 
 from carepost.base.address import Domain, EmailAddress
@@ -282,7 +283,7 @@ async def test_many_recipients_go_in_several_transactions_of_one_conversation(tm
 
 
 async def test_the_next_host_is_tried_when_the_first_is_not_there(tmp_path: Path) -> None:
-    port = free_port()
+    [port] = free_ports(1)
     async with outside_mail(Script(), ip="127.0.0.2", port=port) as second:
         result = await sending(("127.0.0.1", port), second, tmp_path=tmp_path).send()
     assert outcomes(result) == [DELIVERED]
