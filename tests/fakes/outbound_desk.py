@@ -10,6 +10,7 @@ from carepost.base.clock import Clock
 from carepost.base.errors import NotPossible
 from carepost.base.ids import MailboxId, OutgoingId, PersonId, TraceId, Uid
 from carepost.directory.correspondents_model import Suggestion
+from carepost.directory.repo_correspondents import DirectoryEntry
 from carepost.gateway.outgoing import (
     Answer,
     Chip,
@@ -49,6 +50,7 @@ class OutboundDesk:
     seen_by: set[PersonId | None] | None = None  # None: by everybody
     report: RecallReport = field(default_factory=lambda: RecallReport(()))
     suggestions: list[Suggestion] = field(default_factory=list)
+    listed: dict[str, DirectoryEntry] = field(default_factory=dict)
     records: list[RecipientRecord] = field(default_factory=list)
     asking: list[AccessRequest] = field(default_factory=list)
 
@@ -148,6 +150,9 @@ class OutboundDesk:
         self, actor: Actor, access: object, address: EmailAddress, *, sender_name: str, organisation_name: str
     ) -> None:
         self.done.append(("invite", (str(address), sender_name)))
+
+    async def entries(self, addresses: Sequence[EmailAddress]) -> dict[str, DirectoryEntry]:
+        return {one.key: entry for one in addresses if (entry := self.listed.get(one.key)) is not None}
 
     async def forget(self, actor: Actor, mailbox: object, address: EmailAddress) -> None:
         self.done.append(("forget", str(address)))

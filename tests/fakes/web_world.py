@@ -12,9 +12,11 @@ from tests.fakes.outbound_desk import OutboundDesk
 from carepost.audit.model import Actor
 from carepost.base.address import EmailAddress
 from carepost.base.ids import OrganisationId
+from carepost.directory.autoreply import Autoreplies
 from carepost.directory.correspondents import Correspondents
 from carepost.directory.model import MailboxRecord, Role
 from carepost.directory.register_keeping import RegisterKeeping
+from carepost.directory.wording import Wordings
 from carepost.governance.acceptable_use import AcceptableUse, first_text
 from carepost.identity.accounts import Accounts
 from carepost.identity.app_passwords import AppPasswords
@@ -80,6 +82,9 @@ class WebWorld(GatewayWorld):
         self.correspondents = Correspondents(
             db=db, directory=directory, keys=self.keys, edge=self.edge, audit=audit, clock=clock
         )
+        self.autoreplies = Autoreplies(
+            db=db, directory=directory, keys=self.keys, edge=self.edge, audit=audit, clock=clock
+        )
         self.sites = self.build_sites()
 
     def build_sites(self, **policy: object) -> Sites:
@@ -109,6 +114,7 @@ class WebWorld(GatewayWorld):
             is_ready=self._ready,
             writing=self.writing_rooms(mail),
             correspondents=self.correspondents,
+            autoreplies=self.autoreplies,
             register=RegisterKeeping(db=self.db, directory=self.directory, audit=self.audit, clock=self.clock),
         )
         given = {
@@ -119,7 +125,15 @@ class WebWorld(GatewayWorld):
         return build(WebPolicy(**(given | policy)), rooms)
 
     def writing_rooms(self, mail: MailRooms) -> WritingRooms:
-        return WritingRooms(mail=mail, outbound=self.desk, look=self.desk, suggestions=self.desk, links=self.desk)
+        wordings = Wordings(db=self.db, directory=self.directory, seals=self.keys, audit=self.audit, clock=self.clock)
+        return WritingRooms(
+            mail=mail,
+            outbound=self.desk,
+            look=self.desk,
+            suggestions=self.desk,
+            links=self.desk,
+            wordings=wordings,
+        )
 
     async def _ready(self) -> bool:
         async with self.db.transaction() as tx:

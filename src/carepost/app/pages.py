@@ -4,18 +4,22 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 import uvicorn
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from carepost.app.areas import Areas
+from carepost.app.automatic import automatic_rooms
 from carepost.app.mail_out import MailOutRooms
 from carepost.app.transport import own_sts_policy
 from carepost.base.errors import TryLater
 from carepost.directory.register_keeping import RegisterKeeping
+from carepost.directory.wording import Wordings
 from carepost.gateway.deck import shipped_inbound
 from carepost.infra import vault
+from carepost.infra.settings import Settings
 from carepost.infra.tls import ServerTls
 from carepost.web.mail.rooms import MailRooms
 from carepost.web.model import WebPolicy
@@ -64,7 +68,7 @@ def build_sites(areas: Areas, out: MailOutRooms, links: SecureDesk) -> Sites:
             return False
         return True
 
-    root = store.keys.root
+    root, automatic = store.keys.root, automatic_rooms(areas)
     mail = MailRooms(
         folders=store.folders,
         messages=store.messages,
@@ -93,15 +97,33 @@ def build_sites(areas: Areas, out: MailOutRooms, links: SecureDesk) -> Sites:
                 look=out.view,
                 suggestions=out.correspondents,
                 links=links,
-                policy=WritingPolicy(attachments_octets_max=round(settings.smtp.message_max_mb * 1_000_000)),
+                wordings=Wordings(
+                    db=areas.db,
+                    directory=areas.directory.look,
+                    seals=store.keys,
+                    audit=areas.audit,
+                    clock=areas.clock,
+                ),
+                policy=_writing_policy(settings),
             ),
             clock=areas.clock,
             # The same in every worker, and worthless without the root key.
             secret=vault.subkey(root.key(root.newest), b"carepost web notes"),
             is_ready=is_ready,
             correspondents=out.correspondents,
+            autoreplies=automatic.autoreplies,
             register=RegisterKeeping(db=areas.db, directory=areas.directory.look, audit=areas.audit, clock=areas.clock),
         ),
+    )
+
+
+def _writing_policy(settings: Settings) -> WritingPolicy:
+    given = settings.mail_out
+    return WritingPolicy(
+        attachments_octets_max=round(settings.smtp.message_max_mb * 1_000_000),
+        undo_longest=timedelta(minutes=given.undo_most_minutes),
+        undo_inside=timedelta(seconds=given.undo_seconds),
+        undo_outside=timedelta(seconds=given.undo_seconds_outside),
     )
 
 

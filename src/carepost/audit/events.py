@@ -125,6 +125,10 @@ class EventName(StrEnum):
     SECURE_MESSAGE_EXTENDED = "portal.message.extended"
     ACCESS_ASKED = "portal.access.asked"
     ACCESS_SETTLED = "portal.access.settled"
+    PASSKEY_KEPT = "portal.passkey.kept"
+    PASSKEY_USED = "portal.passkey.used"
+    PASSKEY_REMOVED = "portal.passkey.removed"
+    PASSKEY_COPIED = "portal.passkey.copied"
 
     AUDIT_READ = "audit.record.read"
     CHECKPOINT_SIGNED = "audit.checkpoint.signed"

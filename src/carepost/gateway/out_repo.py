@@ -99,6 +99,15 @@ class Change:
     outcome: bytes | None = None
 
 
+async def note_press(
+    tx: Transaction, organisation: OrganisationId, token: bytes, *, at: datetime, before: datetime
+) -> bool:
+    """False when this form was sent before. Those older than `before` are forgotten."""
+    await tx.run(SQL["forget_presses"], {"organisation": organisation, "before": before})
+    values = {"organisation": organisation, "token": token, "at": at}
+    return await tx.run(SQL["note_press"], values) == 1
+
+
 async def insert(tx: Transaction, organisation: OrganisationId, **values: object) -> OutgoingId:
     row = await tx.one(SQL["insert_outgoing"], {"organisation": organisation, **values})
     return OutgoingId(row["id"])

@@ -10,6 +10,7 @@ Start reading here: out_consider.py looks, out_decide.py decides, out_keep.py wr
 due, follow.py hears what became of it, out_change.py takes back.
 """
 
+import hashlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -35,8 +36,8 @@ from carepost.gateway.out_people import names_of
 from carepost.gateway.out_ports import Counting
 from carepost.gateway.out_post import Inbox, Post, SealedLetter
 from carepost.gateway.out_repo import StoredOutgoing
-from carepost.gateway.out_seal import OutDetails, message_id_for
 from carepost.gateway.out_rules import guidance_read
+from carepost.gateway.out_seal import OutDetails, message_id_for
 from carepost.gateway.outgoing import (
     Answer,
     Choice,
@@ -58,6 +59,9 @@ from carepost.store.objects import store_object
 from carepost.store.sent import KnownObject, Target, lay_in_own
 
 _LATER = "The message cannot be examined just now; nothing was sent and nothing is lost. Please try again later."
+# A form that lies open longer than this is proved again anyway.
+_PRESSES_KEPT = timedelta(days=2)
+_PRESSED = "This message has been sent: Send was pressed twice. Look into Sent before you send it again."
 # Answers that change what is sent; the others send it all the same.
 _CHANGES = frozenset({Choice.BCC, Choice.INDIVIDUALLY, Choice.PORTAL, Choice.LEAVE_OUT})
 
@@ -154,6 +158,7 @@ class Outbound:
         inbox = await self.post.inbox_of(kept.sender.person, kept.sender.mailbox) if questions else None
         outcome = Outcome(state=OutState.ASKED if questions else OutState.WAITING, release_at=release_at, at=now)
         async with self.opening.db.transaction(submission.organisation) as tx:
+            await _pressed_once(tx, submission, at=now)
             if kept.prepared is not None:
                 await store_object(tx, kept.prepared, at=now)
             outgoing = await self.keeping.write(tx, kept, outcome)
@@ -222,13 +227,13 @@ class Outbound:
                 trace=kept.trace, card=question.card, choice=answer.choice.value, reason=answer.reason or None
             )
             await self.audit.record(tx, actor, event)
+        if guidance_read(ruling.answered):
+            await self.considering.rules.note_read(tx, actor, kept.organisation)
 
     async def _note_written(self, tx: Transaction, kept: Kept) -> None:
         """The mailbox knows them from now on, by the names that the message gives them."""
         considered = kept.considered
         addresses = [one.address for one in considered.ruling.routes]
-        if guidance_read(ruling.answered):
-            await self.considering.rules.note_read(tx, actor, kept.organisation)
         names = names_of(considered.message) if considered.message is not None else {}
         await self.counting.written.note_sent(
             tx, kept.organisation, kept.mailbox, addresses, self.clock.now(), names=names
@@ -383,6 +388,16 @@ def _known(kept: Kept) -> KnownObject:
     if prepared is None:
         raise NotPossible("There is no message to send.")
     return KnownObject(organisation=kept.organisation, id=prepared.id, key=prepared.key, size=prepared.size)
+
+
+async def _pressed_once(tx: Transaction, submission: Submission, *, at: datetime) -> None:
+    """Of two presses of one form the first to commit sends. Raises NotPossible for the other."""
+    if not submission.once:
+        return
+    token = hashlib.sha256(f"{submission.mailbox}\0{submission.once}".encode()).digest()[:16]
+    before = at - _PRESSES_KEPT
+    if not await out_repo.note_press(tx, submission.organisation, token, at=at, before=before):
+        raise NotPossible(_PRESSED)
 
 
 def _actor(submission: Submission) -> Actor:

@@ -112,6 +112,7 @@ class Submission:
     secure: bool = False  # the button: by the secure link to everybody who is not on the register
     passphrase: str | None = field(default=None, repr=False)  # agreed by voice, for readers at L2
     client_ip: IPv4Address | IPv6Address | None = None
+    once: str = ""  # the number of a form that was never saved: of two presses of it, one sends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,15 @@
 -- Every statement about mail that goes out. The organisation comes first, always; outgoing_due alone is everybody's.
 
+-- note_press --
+-- This form was sent now. Nothing is written when it was before; a press at the same moment waits for the other.
+INSERT INTO outgoing_press (organisation_id, token, at)
+VALUES (%(organisation)s, %(token)s, %(at)s)
+    ON CONFLICT (organisation_id, token) DO NOTHING;
+
+-- forget_presses --
+-- Nobody presses a form twice that lay there so long.
+DELETE FROM outgoing_press WHERE organisation_id = %(organisation)s AND at < %(before)s;
+
 -- insert_outgoing --
 -- A message is handed in. Its recipients and questions follow in the same transaction.
 INSERT INTO outgoing (organisation_id, trace, mailbox_id, person_id, door, state, submitted_at, release_at, size,

@@ -13,5 +13,9 @@ def initials_of(name: str) -> str:
     return (words[0][0] + (words[-1][0] if len(words) > 1 else "")).upper()
 
 
+def day_words(at: datetime) -> str:
+    return f"{at.day} {at:%B} {at:%Y}"
+
+
 def long_time(at: datetime) -> str:
     return f"{at:%A} {at.day} {at:%B} {at:%Y}, {at:%H:%M}"

@@ -1,5 +1,6 @@
 """Mail that goes out, on a real database: every route, every question, and what must never happen."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,7 @@ from carepost.gateway.outgoing import (
     OutState,
     RecipientState,
     Route,
+    Submission,
     Submitted,
 )
 from carepost.infra.clamd import ScannerUnavailable
@@ -230,3 +232,18 @@ async def test_what_leaves_carries_the_disclaimer_once_and_what_stays_does_not(w
     await submitted(world, "info@shop.example", text=f"Yes.\r\n{quoted}")
     await world.later()
     assert (await world.sent_bytes(world.queue.dispatches[1])).count(b"RIVERSIDE-7KQ2") == 1
+
+
+async def test_of_two_presses_of_one_form_at_the_same_moment_one_sends(world: OutgoingWorld) -> None:
+    def press(number: str = "a form's number") -> Submission:
+        return replace(world.submission(str(world.his.address)), once=number)
+
+    done = await asyncio.gather(*(world.outbound.submit(press()) for _ in range(4)), return_exceptions=True)
+    assert [type(one) for one in done].count(Submitted) == 1
+    assert [str(one) for one in done if isinstance(one, NotPossible)] == [
+        "This message has been sent: Send was pressed twice. Look into Sent before you send it again."
+    ] * 3
+    assert len(await world.sent(world.hers)) == 1, "what did not go is not kept either"
+    await world.outbound.submit(press("of another form"))
+    await world.later()
+    assert len(await world.inbox(world.his)) == 2

@@ -35,6 +35,8 @@ SIGN_IN = {"anonymous": "sign in", "newcomer": "policy"}
 OWN = dict.fromkeys(WHO, "ok") | SIGN_IN
 # Of the shared mailbox: its members and owners; for all others it does not exist, whatever their role (R41).
 SHARED = dict.fromkeys(WHO, "not there") | {"member": "ok", "owner": "ok"} | SIGN_IN
+# Of its owners only: whoever is a member sees that it is there.
+OWNED = SHARED | {"member": "forbidden"}
 REVIEW = dict.fromkeys(WHO, "forbidden") | {"administrator": "ok"} | SIGN_IN
 # The whole service's: for global administrators, of whom none is here.
 SERVICE = dict.fromkeys(WHO, "forbidden") | SIGN_IN
@@ -55,6 +57,16 @@ ROWS: dict[str, dict[str, str]] = {
     "aup.accept": OWN | {"newcomer": "ok"},
     "sign-out": OWN | {"newcomer": "ok"},
     "settings": OWN,
+    "settings.writing": OWN,
+    "settings.writing.choose": OWN,
+    "wording": SHARED,
+    "wording.change": SHARED,
+    "wording.template": SHARED,
+    "wording.template.keep": SHARED,
+    "admin.wording": REVIEW,
+    "admin.wording.change": REVIEW,
+    "admin.wording.template": REVIEW,
+    "admin.wording.template.keep": REVIEW,
     "settings.keyboard": OWN,
     "settings.sessions": OWN,
     "settings.grant": OWN,
@@ -84,6 +96,8 @@ ROWS: dict[str, dict[str, str]] = {
     "outgoing.all": SHARED,
     "people": SHARED,
     "people.note": SHARED,
+    "autoreply": OWNED,
+    "autoreply.set": OWNED,
     # The walk asks for the mailbox that sent it; here its stand-in does.
     "outgoing.one": SHARED,
     "outgoing.settle": SHARED,

@@ -241,7 +241,7 @@ async def test_the_script_saves_by_itself_and_hears_the_drafts_number(
     answer = await browser.post_files(
         at(ada), fields(page, text="half a", do="save"), headers={"x-carepost-part": "saved"}
     )
-    assert re.fullmatch(r'\{"uid":\d+,"says":"Saved \d\d:\d\d"\}', answer.text)
+    assert re.fullmatch(r'\{"uid":\d+,"says":"Saved \d\d:\d\d","not_urgent":""\}', answer.text)
 
 
 async def test_a_message_that_is_being_sent_is_not_sent_twice(

@@ -49,8 +49,11 @@ function save() {
       return;
     }
     if (!answer.ok) { saved.textContent = "Not saved. Copy your text to be safe, and load the page again."; return; }
-    const { uid, says } = await answer.json();
+    const { uid, says, not_urgent } = await answer.json();
     form.elements.draft.value = uid;
+    const urgent = document.getElementById("not-urgent");
+    if (urgent.textContent !== not_urgent) urgent.textContent = not_urgent;
+    urgent.hidden = !not_urgent;
     saved.textContent = `${says}.`;
   });
   return saving;

@@ -5,10 +5,14 @@ Promises
     What was typed is saved as a draft before anything else is done with it: no press of a button loses a word.
 """
 
+import secrets
+from dataclasses import replace
+
 from starlette.responses import JSONResponse, Response
 
 from carepost.base.address import EmailAddress
 from carepost.base.errors import MailError, Malformed, NotPossible, TryLater
+from carepost.directory.correspondents_model import NOT_FOR_URGENT
 from carepost.directory.model import MailboxAccess
 from carepost.gateway.outgoing import Submitted
 from carepost.message.addresses import Address
@@ -18,9 +22,10 @@ from carepost.web.mail.rooms import open_mailbox
 from carepost.web.sealing import SaidNote
 from carepost.web.shell import NoSuchPage, Visit
 from carepost.web.words import long_time
-from carepost.web.writing.draft import Writing, forward_of, reply_to
+from carepost.web.writing.draft import Writing, forward_of, read_people, reply_to
 from carepost.web.writing.drafts import Drafts, Saved
-from carepost.web.writing.pages import CheckView
+from carepost.web.writing.insertions import begun, sent_from, templates_for, with_chosen
+from carepost.web.writing.pages import CheckView, several
 from carepost.web.writing.rooms import WritingRooms, as_told
 from carepost.web.writing.sending import Sending
 from carepost.web.writing.typed import as_typed, look_for_errors, message_id_of, sender_of, written
@@ -39,9 +44,10 @@ async def begin(rooms: WritingRooms, visit: Visit) -> Response:
     access = visit.mailbox()
     for name in ("reply", "all", "forward"):
         if visit.query(name):
-            return await _page(rooms, visit, access, await _about(rooms, visit, access, name, visit.query(name)))
+            about = await _about(rooms, visit, access, name, visit.query(name))
+            return await _page(rooms, visit, access, await begun(rooms, visit, access, about))
     if not visit.query("draft"):
-        return await _page(rooms, visit, access, Writing(to=visit.query("to")))
+        return await _page(rooms, visit, access, await begun(rooms, visit, access, Writing(to=visit.query("to"))))
     uid = _whole(visit.query("draft"))
     writing = await (await Drafts.of(rooms.mail, access)).open(uid)
     if writing is None:
@@ -59,9 +65,7 @@ async def act(rooms: WritingRooms, visit: Visit) -> Response:
         return visit.go(drafts.home, SaidNote("The draft was deleted."))
     try:
         writing = await written(form, await _earlier(rooms, visit, drafts, uid), rooms.policy)
-        saved = await drafts.save(
-            writing, uid=uid, sender=sender_of(visit.me, access), message_id=message_id_of(writing, access)
-        )
+        saved = await _saved(visit, drafts, writing, uid)
     except Malformed as error:
         form.wrong("text", error.public)  # what cannot be a message cannot be a draft: the page keeps it
         return await _page(rooms, visit, access, as_typed(form), uid=uid)
@@ -71,8 +75,11 @@ async def act(rooms: WritingRooms, visit: Visit) -> Response:
         return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved)
     if deed == "send":
         return await _send(rooms, visit, Sending(rooms, visit, drafts, writing, saved.uid), saved)
+    if deed in {"from", "template"}:
+        return await _insert(rooms, visit, drafts, writing, saved)
     if visit.request.headers.get(PART_HEADER) == "saved":
-        return JSONResponse(_saved_words(visit, saved))
+        words = {**_saved_words(visit, saved), "not_urgent": await _not_for_urgent(rooms, writing)}
+        return JSONResponse(words)
     if deed == "close":
         return visit.go(drafts.home, SaidNote("Saved as a draft."))
     return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved)
@@ -96,6 +103,34 @@ async def _send(rooms: WritingRooms, visit: Visit, sending: Sending, saved: Save
     for number, refusal in enumerate(result.refusals):
         visit.form.wrong("to" if number == 0 else f"refusal-{number}", refusal)
     return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved, check=result)
+
+
+async def _insert(rooms: WritingRooms, visit: Visit, drafts: Drafts, writing: Writing, saved: Saved) -> Response:
+    """Another mailbox to send from, or a template's words: saved, and shown."""
+    form, access, deed = visit.form, drafts.access, visit.form.text("do")
+    try:
+        if deed == "from":
+            other, writing = await sent_from(rooms, visit, writing, form.number("from"))
+            if other.mailbox.id == access.mailbox.id:
+                return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved)
+            there = await Drafts.of(rooms.mail, other)
+            moved = await _saved(visit, there, replace(writing, message_id=""), None)
+            await drafts.discard(saved.uid)
+            said = SaidNote(f"It is sent from {other.mailbox.display_name} now.")
+            return visit.go(f"/write/{other.mailbox.id}?draft={moved.uid}", said)
+        writing = await with_chosen(rooms, visit, access, writing, form.number("template"))
+    except MailError as error:
+        form.wrong(deed, error.public)
+        return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved)
+    saved = await _saved(visit, drafts, writing, saved.uid)
+    return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved)
+
+
+async def _saved(visit: Visit, drafts: Drafts, writing: Writing, uid: int | None) -> Saved:
+    access = drafts.access
+    return await drafts.save(
+        writing, uid=uid, sender=sender_of(visit.me, access), message_id=message_id_of(writing, access)
+    )
 
 
 async def _earlier(rooms: WritingRooms, visit: Visit, drafts: Drafts, uid: int | None) -> Writing | None:
@@ -164,7 +199,11 @@ async def _page(
         "act": f"/write/{mailbox.id}",
         "back": f"/mail/{mailbox.id}",
         "sender": f"{sender_of(visit.me, access).name} <{mailbox.address}>",
-        "boxes": [one.mailbox for one in visit.me.mailboxes.values() if one.mailbox.id != mailbox.id],
+        "boxes": [one.mailbox for one in visit.me.mailboxes.values()],
+        "mailbox": mailbox,
+        "templates": await templates_for(rooms, visit, access),
+        "not_urgent": await _not_for_urgent(rooms, writing),
+        "once": secrets.token_urlsafe(16) if uid is None else "",
         "uid": uid,
         "forward": visit.query("forward") or visit.form.text("forward"),
         "files": [(n, file.filename, size) for n, (file, size) in enumerate(zip(writing.files, sizes, strict=True))],
@@ -175,6 +214,15 @@ async def _page(
     }
     again = check is not None or not visit.form.is_right
     return (visit.page_again if again else visit.page)("writing/compose.html", **given)
+
+
+async def _not_for_urgent(rooms: WritingRooms, writing: Writing) -> str:
+    """Who of the recipients does not look at it at once (R62), in words; empty for nobody."""
+    typed = (writing.to, writing.cc, writing.bcc)
+    people = [EmailAddress.parse(one.address) for field in typed for one in read_people(field).found]
+    entries = await rooms.suggestions.entries(people) if people else {}
+    names = [entry.name for entry in entries.values() if entry.not_for_urgent]
+    return f"{NOT_FOR_URGENT}: {several(names)}. Telephone if it cannot wait." if names else ""
 
 
 def _saved_words(visit: Visit, saved: Saved) -> dict[str, object]:

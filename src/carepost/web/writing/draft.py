@@ -3,7 +3,7 @@
 Promises
     A draft keeps what was typed, also what is no address yet: nothing is lost by saving.
     What is sent holds nothing of the draft's own fields, and no value of a form becomes a header of its own (P10).
-    An answer quotes text only: nothing of a stranger's HTML comes back as ours.
+    An answer quotes text only, without its signature: nothing of a stranger's HTML comes back as ours.
 """
 
 import json
@@ -28,6 +28,8 @@ RECIPIENTS_READ = 2_000
 QUOTED_MAX = 100_000  # characters of the message that is answered
 _FOLD = 60
 _LINE_HEIGHT = 12_000  # of one To field as typed
+# More lines than this under "-- " are no signature: somebody wrote on below it.
+_SIGNATURE_LINES = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Writing:
     secure: bool = False
     send_at: str = ""
     message_id: str = ""
+    signature: str = ""  # as it was put in, to be known again
 
     @property
     def octets(self) -> int:
@@ -160,6 +163,7 @@ def draft_of(writing: Writing, *, sender: Address, at: datetime, message_id: str
         "send_at": writing.send_at,
         "in_reply_to": writing.in_reply_to,
         "references": list(writing.references),
+        "signature": writing.signature,
     }
     if writing.answers_to is not None:
         one = writing.answers_to
@@ -191,6 +195,7 @@ def writing_of(message: Message) -> Writing:
         secure=bool(kept.get("secure")),
         send_at=_text(kept, "send_at", ""),
         message_id=message.message_id or "",
+        signature=_text(kept, "signature", ""),
     )
 
 
@@ -202,7 +207,7 @@ def _answered(message: Message) -> str:
 def _kept(message: Message) -> dict[str, Any]:
     """Nothing when it is not ours or was damaged: then the headers tell."""
     try:
-        kept = json.loads(b64decode(b"".join(message.first(FIELD).split())))
+        kept = json.loads(b64decode(b"".join(message.first(FIELD.lower()).split())))
     except (ValueError, Base64Error):
         return {}
     return kept if isinstance(kept, dict) else {}
@@ -231,7 +236,7 @@ def reply_to(
     others = [one for one in visible if one.address.lower() not in known] if everybody else []
     was_bcc = ours.lower() not in {one.address.lower() for one in visible}
     return replace(
-        _quoting(original, when=when, sender=sender, prefix="Re: "),
+        _quoting(original, without_signature(_words(original)), when=when, sender=sender, prefix="Re: "),
         to=typed(asked),
         cc=typed(list({one.address.lower(): one for one in others}.values())),
         answers_to=AnswersTo(folder, uid, was_bcc),
@@ -244,17 +249,16 @@ def reply_to(
 def forward_of(original: Message, *, when: str, sender: Address) -> Writing:
     """The same message to somebody else, with its files."""
     return replace(
-        _quoting(original, when=when, sender=sender, prefix="Fwd: "),
+        _quoting(original, _words(original), when=when, sender=sender, prefix="Fwd: "),
         files=tuple(files_of(original)),
         references=original.references,
     )
 
 
-def _quoting(original: Message, *, when: str, sender: Address, prefix: str) -> Writing:
+def _quoting(original: Message, words: str, *, when: str, sender: Address, prefix: str) -> Writing:
     subject = original.subject or ""
     bare = subject if subject.lower().startswith(prefix.lower()) else f"{prefix}{subject}".strip()
-    text = _words(original)[:QUOTED_MAX]
-    quoted = "\n".join(f"> {line}" if line else ">" for line in text.splitlines())
+    quoted = "\n".join(f"> {line}" if line else ">" for line in words[:QUOTED_MAX].splitlines())
     return Writing(subject=bare, text=f"\n\nOn {when}, {sender.name or sender.address} wrote:\n{quoted}\n")
 
 
@@ -264,3 +268,22 @@ def _words(message: Message) -> str:
         if part.media_type == "text/plain":
             return message.text(part).replace("\r\n", "\n").strip()
     return "\n".join(text_of_html(message.text(part)) for _, part in texts).strip()
+
+
+def without_signature(text: str) -> str:
+    """What an answer quotes of a message (RFC 3676 §4.3: the line "-- "). What was quoted below it stays."""
+    lines = text.splitlines()
+    at = next((number for number, line in enumerate(lines) if line in {"-- ", "--"}), None)
+    if at is None:
+        return text
+    end = next(
+        (
+            number
+            for number in range(at + 1, len(lines))
+            if lines[number].startswith(">") or lines[number].rstrip().endswith("wrote:")
+        ),
+        len(lines),
+    )
+    if end - at - 1 > _SIGNATURE_LINES:
+        return text
+    return "\n".join([*lines[:at], *lines[end:]]).rstrip()

@@ -2,34 +2,31 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol
 
 from carepost.audit.model import Actor
 from carepost.base.address import EmailAddress
-from carepost.base.ids import MailboxId, OrganisationId
-from carepost.directory.correspondents_model import Suggestion
+from carepost.directory.correspondents_model import MailboxPlace, Suggestion
+from carepost.directory.repo_correspondents import DirectoryEntry
+from carepost.directory.wording import Wordings
 from carepost.web.mail.rooms import MailRooms
 from carepost.web.writing.ports import OutboundWalk, OutgoingLook, SecureDesk
-
-
-class Place(Protocol):
-    """A mailbox and whose it is."""
-
-    @property
-    def id(self) -> MailboxId: ...
-    @property
-    def organisation(self) -> OrganisationId: ...
 
 
 class Suggestions(Protocol):
     """Whom somebody may mean. `Correspondents` is the one there is."""
 
-    async def suggest(self, actor: Actor, mailbox: Place, prefix: str, limit: int = 10) -> list[Suggestion]:
+    async def suggest(self, actor: Actor, mailbox: MailboxPlace, prefix: str, limit: int = 10) -> list[Suggestion]:
         """Raises NotAllowed."""
         ...
 
-    async def forget(self, actor: Actor, mailbox: Place, address: EmailAddress) -> None:
+    async def forget(self, actor: Actor, mailbox: MailboxPlace, address: EmailAddress) -> None:
         """Not to be suggested any more (R150). Raises NotAllowed."""
+        ...
+
+    async def entries(self, addresses: Sequence[EmailAddress]) -> dict[str, DirectoryEntry]:
+        """What the directory says of these addresses, by key."""
         ...
 
 
@@ -43,6 +40,11 @@ class WritingPolicy:
     text_characters_max: int = 1_000_000
     # How far ahead somebody may ask for a message to be sent.
     schedule_days_max: int = 365
+    # R148: what is offered to choose from, up to the longest; the service's own is what is used without a choice.
+    undo_longest: timedelta = timedelta(minutes=10)
+    undo_inside: timedelta = timedelta(seconds=10)
+    undo_outside: timedelta = timedelta(seconds=30)
+    templates_shown: int = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,7 @@ class WritingRooms:
     look: OutgoingLook
     suggestions: Suggestions
     links: SecureDesk
+    wordings: Wordings
     policy: WritingPolicy = field(default_factory=WritingPolicy)
 
 

@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from carepost.directory.access import Verb
 from carepost.web.shell import Door, Enter, On, Visit
-from carepost.web.writing import compose, outgoing, secure
+from carepost.web.writing import compose, outgoing, secure, wording
 from carepost.web.writing.rooms import WritingRooms
 
 Page = Callable[[WritingRooms, Visit], Awaitable[Response]]
@@ -44,8 +44,26 @@ def _table() -> list[tuple[str, str, str, Verb, On, Page]]:
         (_OUTGOING, "POST", "outgoing.settle", may, own, outgoing.settle),
         (f"{_OUTGOING}/secure", "GET", "outgoing.secure", may, own, secure.show),
         (f"{_OUTGOING}/secure", "POST", "outgoing.secure.settle", may, own, secure.settle),
+        *_wording(),
         ("/invite/{mailbox:int}", "GET", "invite", send, box, secure.ask),
         ("/invite/{mailbox:int}", "POST", "invite.send", send, box, secure.invite),
+    ]
+
+
+def _wording() -> list[tuple[str, str, str, Verb, On, Page]]:
+    send, box, edit, house = Verb.MAILBOX_SEND, On.MAILBOX, Verb.WORDING_EDIT, On.ORGANISATION
+    own, general = "/wording/{mailbox:int}", "/admin/wording"
+    return [
+        (own, "GET", "wording", send, box, wording.show),
+        (own, "POST", "wording.change", send, box, wording.change),
+        (f"{own}/template", "GET", "wording.template", send, box, wording.template),
+        (f"{own}/template", "POST", "wording.template.keep", send, box, wording.keep_template),
+        (general, "GET", "admin.wording", edit, house, wording.show),
+        (general, "POST", "admin.wording.change", edit, house, wording.change),
+        (f"{general}/template", "GET", "admin.wording.template", edit, house, wording.template),
+        (f"{general}/template", "POST", "admin.wording.template.keep", edit, house, wording.keep_template),
+        ("/settings/writing", "GET", "settings.writing", Verb.OWN_ACCOUNT, On.SELF, wording.choices),
+        ("/settings/writing", "POST", "settings.writing.choose", Verb.OWN_ACCOUNT, On.SELF, wording.choose),
     ]
 
 

@@ -36,6 +36,7 @@ from carepost.web.writing.typed import message_id_of, send_at, sender_of
 
 _PLAINLY = frozenset({Route.INSIDE, Route.RELAY})
 _SOON_SECONDS = 120
+_ONCE_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Sending:
 
     async def send(self) -> Submitted | CheckView:
         """Sent, or what must be looked at first. Raises a MailError: nothing was sent then."""
-        submission = self._submission()
+        submission = await self._submission()
         consideration = await self.rooms.outbound.consider(submission)
         seen = self.visit.form.text("mark") == _mark(consideration)
         if not consideration.may_leave or not (seen or _goes_plainly(consideration)):
@@ -65,7 +66,7 @@ class Sending:
     def _check(self, consideration: Consideration) -> CheckView:
         return check_view(consideration, chosen=chosen(self.visit.form), mark=_mark(consideration))
 
-    def _submission(self) -> Submission:
+    async def _submission(self) -> Submission:
         visit, writing, access = self.visit, self.writing, self.drafts.access
         now, zone = self.rooms.mail.clock.now(), visit.house.policy.zone
         sender, message_id = sender_of(visit.me, access), message_id_of(writing, access)
@@ -86,6 +87,8 @@ class Sending:
             answers_to=None if answers_to is None else _original(access.mailbox.id, answers_to),
             reply_all=writing.reply_all,
             secure=writing.secure,
+            undo_seconds=await self.rooms.wordings.undo_seconds(visit.me.organisation, visit.me.person),
+            once=visit.form.text("once")[:_ONCE_MAX],
             passphrase=visit.form.text("phrase") or None,
         )
 
@@ -93,7 +96,9 @@ class Sending:
         """What the next page says, with Undo on it."""
         seconds = round((result.release_at - self.rooms.mail.clock.now()).total_seconds())
         at = result.release_at.astimezone(self.visit.house.policy.zone)
-        when = f"in {max(seconds, 1)} seconds" if seconds < _SOON_SECONDS else f"on {long_time(at)}"
+        if seconds <= 0:
+            return SaidNote("Your message has left.", outgoing=int(result.id))
+        when = f"in {seconds} seconds" if seconds < _SOON_SECONDS else f"on {long_time(at)}"
         return SaidNote(f"Your message leaves {when}.", outgoing=int(result.id))
 
 

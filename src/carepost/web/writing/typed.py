@@ -17,12 +17,20 @@ from carepost.web.writing.rooms import WritingPolicy
 
 _PEOPLE = ("to", "cc", "bcc")
 _TYPED_MAX = 12_000  # characters of one field of recipients
+_SIGNATURE_MAX = 10_000  # what a signature and its blanks, filled, can come to
 
 
 def as_typed(form: Form) -> Writing:
     """The words alone: what is shown again when they cannot be made into a message."""
     to, cc, bcc = (form.words(name, _TYPED_MAX) for name in _PEOPLE)
-    return Writing(to=to, cc=cc, bcc=bcc, subject=form.text("subject"), text=form.words("text"))
+    return Writing(
+        to=to,
+        cc=cc,
+        bcc=bcc,
+        subject=form.text("subject"),
+        text=form.words("text"),
+        signature=form.words("signature", _SIGNATURE_MAX),
+    )
 
 
 async def written(form: Form, earlier: Writing | None, policy: WritingPolicy) -> Writing:
@@ -47,6 +55,7 @@ async def written(form: Form, earlier: Writing | None, policy: WritingPolicy) ->
         secure=form.text("secure") == "yes",
         send_at=form.text("send_at"),
         message_id=earlier.message_id if earlier is not None else "",
+        signature=form.words("signature", _SIGNATURE_MAX),
     )
 
 
