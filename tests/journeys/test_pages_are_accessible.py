@@ -79,8 +79,9 @@ def test_pages_of_mail(house: House, opens: Opens, width: int) -> None:
     for path in (f"/mailboxes/{mailbox}", f"/folders/{mailbox}", f"/search/{mailbox}", f"/search/{mailbox}?q=apixaban"):
         page.goto(path)
         assert_accessible(page)
-    page.goto("/settings/password")
-    assert_accessible(page)
+    for path in ("/settings/password", f"/mailbox/{mailbox}/autoreply"):
+        page.goto(path)
+        assert_accessible(page)
     page.goto("/settings")
     assert_accessible(page)
     photograph(page, f"settings-{width}")

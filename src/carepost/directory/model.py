@@ -132,6 +132,7 @@ class MailboxAccess:
 
     mailbox: MailboxRecord
     right: MemberRight
+    replies: bool = False  # it answers automatically at this moment (R60)
 
 
 class RouteState(StrEnum):
@@ -206,7 +207,6 @@ class SecureVerdict:
     secure: bool
     because: str
     entry: SecureDomain | None = None
-
     tls_exception: bool = False  # R107: excused from mandatory TLS, for what is not sensitive
 
 
@@ -218,6 +218,7 @@ class TlsException:
     reason: str
     made_at: datetime
     until: datetime
+
 
 class Role(StrEnum):
     """R37, the least that this release needs. Each has its row in access.MATRIX."""

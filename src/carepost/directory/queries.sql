@@ -205,9 +205,13 @@ SELECT id, organisation_id, kind, person_id, address, display_name, status, inta
  ORDER BY address;
 
 -- mailboxes_of --
--- What a person may open: their own mailbox first, then the shared ones by name.
+-- What a person may open: their own mailbox first, then the shared ones by name; and which answer by themselves now.
 SELECT mailbox.id, mailbox.organisation_id, mailbox.kind, mailbox.person_id, mailbox.address, mailbox.display_name,
-       mailbox.status, mailbox.intake_public, mailbox.not_for_urgent, coalesce(member."right", 'owner') AS "right"
+       mailbox.status, mailbox.intake_public, mailbox.not_for_urgent, coalesce(member."right", 'owner') AS "right",
+       EXISTS (SELECT 1 FROM autoreply
+                WHERE autoreply.organisation_id = mailbox.organisation_id AND autoreply.mailbox_id = mailbox.id
+                  AND autoreply.is_on AND (autoreply.starts_at IS NULL OR autoreply.starts_at <= %(at)s)
+                  AND (autoreply.ends_at IS NULL OR autoreply.ends_at > %(at)s)) AS replies
   FROM mailbox
   LEFT JOIN mailbox_member AS member
          ON member.organisation_id = mailbox.organisation_id AND member.mailbox_id = mailbox.id

@@ -381,9 +381,13 @@ async def shared_mailboxes(tx: Transaction, organisation: OrganisationId) -> lis
     return [_mailbox(row) for row in await tx.all(SQL["shared_mailboxes"], {"organisation": organisation})]
 
 
-async def mailboxes_of(tx: Transaction, organisation: OrganisationId, person: PersonId) -> list[MailboxAccess]:
-    rows = await tx.all(SQL["mailboxes_of"], {"organisation": organisation, "person": person})
-    return [MailboxAccess(mailbox=_mailbox(row), right=MemberRight(row["right"])) for row in rows]
+async def mailboxes_of(
+    tx: Transaction, organisation: OrganisationId, person: PersonId, *, at: datetime
+) -> list[MailboxAccess]:
+    rows = await tx.all(SQL["mailboxes_of"], {"organisation": organisation, "person": person, "at": at})
+    return [
+        MailboxAccess(mailbox=_mailbox(row), right=MemberRight(row["right"]), replies=row["replies"]) for row in rows
+    ]
 
 
 def _mailbox(row: dict[str, Any]) -> MailboxRecord:

@@ -173,7 +173,7 @@ class Directory:
     async def mailboxes_of(self, organisation: OrganisationId, person: PersonId) -> list[MailboxAccess]:
         """What a person may open: their own mailbox first, then the shared ones by name."""
         async with self.db.transaction(organisation) as tx:
-            return await repo.mailboxes_of(tx, organisation, person)
+            return await repo.mailboxes_of(tx, organisation, person, at=self.clock.now())
 
     async def rights_of(self, organisation: OrganisationId, person: PersonId) -> AccessRights:
         """For `authorize`. Somebody who does not exist has no rights."""

@@ -33,6 +33,7 @@ class Frame:
     undo_send: int = 0  # the message that can still be taken back
     keyboard: bool = False
     writes: bool = False
+    replying: tuple[tuple[int, str], ...] = ()  # number and name of each of their mailboxes that answers by itself
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,11 @@ class House:
             writes=self.writes,
             undo_send=said.outgoing if said is not None else 0,
             keyboard=visit.request.cookies.get(KEYBOARD_COOKIE) != "off",
+            replying=tuple(
+                (int(one.mailbox.id), one.mailbox.display_name)
+                for one in visit.visitor.mailboxes.values()
+                if one.replies
+            ),
         )
 
     def answer(self, visit: Visit, template: str, status: int, given: Mapping[str, object]) -> HTMLResponse:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from carepost.base.clock import Clock
 from carepost.base.errors import Broken
+from carepost.directory.autoreply import Autoreplies
 from carepost.directory.correspondents import Correspondents
 from carepost.directory.register_keeping import RegisterKeeping
 from carepost.directory.service import Directory
@@ -28,6 +29,7 @@ from carepost.identity.sessions import Sessions
 from carepost.infra.log import get_logger
 from carepost.web.account.routes import OwnAccount
 from carepost.web.admin.register import RegisterPages
+from carepost.web.automatic.autoreply import AutoreplyPages
 from carepost.web.content.site import ContentSite
 from carepost.web.headers import STATIC_HEADERS, site_headers
 from carepost.web.mail.rooms import MailRooms
@@ -73,6 +75,7 @@ class SiteRooms:
     writing: WritingRooms | None = None  # None where mail is only read
     register: RegisterKeeping | None = None  # None where nobody keeps it in a browser
     correspondents: Correspondents | None = None
+    autoreplies: Autoreplies | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ def build(policy: WebPolicy, rooms: SiteRooms) -> Sites:
         *(writing_doors(rooms.writing) if rooms.writing is not None else ()),
         *(RegisterPages(keeping=rooms.register, clock=rooms.clock).doors() if rooms.register is not None else ()),
         *_people_doors(rooms),
+        *_automatic_doors(rooms),
         *PublicPages(rooms.is_ready, rooms.directory).doors(),
     )
     content = ContentSite(
@@ -125,6 +129,10 @@ def _people_doors(rooms: SiteRooms) -> list[Door]:
     if rooms.correspondents is None:
         return []
     return CorrespondentPages(correspondents=rooms.correspondents, clock=rooms.clock).doors()
+
+
+def _automatic_doors(rooms: SiteRooms) -> list[Door]:
+    return AutoreplyPages(autoreplies=rooms.autoreplies).doors() if rooms.autoreplies is not None else []
 
 
 def _pages(house: House, doors: tuple[Door, ...], static: Mapping[str, str]) -> ASGIApp:
