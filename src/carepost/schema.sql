@@ -960,6 +960,7 @@ CREATE INDEX delivery_of_walk ON delivery (organisation_id, trace);
 CREATE INDEX delivery_of_object ON delivery (organisation_id, object_id) WHERE object_id IS NOT NULL;
 CREATE INDEX delivery_kept ON delivery (organisation_id, settled_at) WHERE object_id IS NOT NULL;
 CREATE INDEX delivery_oldest ON delivery (organisation_id, queued_at);
+CREATE INDEX delivery_waiting ON delivery (organisation_id, queued_at, id) WHERE settled_at IS NULL;
 CREATE INDEX delivery_replayed ON delivery (organisation_id, replays) WHERE replays IS NOT NULL;
 ALTER TABLE delivery ALTER COLUMN details SET STORAGE EXTERNAL;
 
@@ -1066,7 +1067,7 @@ GRANT SELECT, INSERT, DELETE ON delivery, delivery_recipient, delivery_turn, dki
 GRANT UPDATE (object_id, wrapped, settled_at) ON delivery TO carepost_app;
 GRANT UPDATE (state, settled_at, attempts, lost_replies, code, enhanced, tls_version, cipher, verified_by, evidence)
    ON delivery_recipient TO carepost_app;
-GRANT UPDATE (next_at, delays_told, tls_missing, lease_owner, lease_until) ON delivery_turn TO carepost_app;
+GRANT UPDATE (next_at, delays_told, tls_missing, lease_owner, lease_until, held) ON delivery_turn TO carepost_app;
 GRANT UPDATE (private, state, activated_at, retired_at) ON dkim_key TO carepost_app;
 
 -- == correspondents ==
@@ -1330,7 +1331,8 @@ CREATE TABLE portal_event (
     number          bigint      GENERATED ALWAYS AS IDENTITY,
     at              timestamptz NOT NULL,
     what            text        NOT NULL CHECK (what IN ('made', 'noticed', 'code sent', 'wrong', 'opened', 'read',
-                        'downloaded', 'replied', 'asked', 'frozen', 'extended', 'revoked', 'expired')),
+                        'downloaded', 'replied', 'asked', 'frozen', 'extended', 'revoked', 'expired', 'passkey kept',
+                        'passkey removed', 'passkey copied')),
     -- From which network: sealed to the organisation.
     details         bytea,
     PRIMARY KEY (organisation_id, message_id, number),
@@ -1682,3 +1684,56 @@ GRANT SELECT, INSERT ON outgoing_rules TO carepost_app;
 GRANT SELECT, INSERT, UPDATE ON guidance_seen TO carepost_app;
 GRANT SELECT, INSERT, UPDATE, DELETE ON tls_exception TO carepost_app;
 GRANT SELECT ON tls_exception TO carepost_relay;
+
+-- == passkeys ==
+-- Passkeys of readers outside: kept after a message was opened, for one address with one organisation.
+
+CREATE TABLE portal_passkey (
+    organisation_id bigint      NOT NULL REFERENCES organisation,
+    id              bigint      GENERATED ALWAYS AS IDENTITY,
+    -- Whose: a keyed hash of the reader's address.
+    address_token   bytea       NOT NULL CHECK (length(address_token) = 16),
+    credential      bytea       NOT NULL CHECK (length(credential) BETWEEN 16 AND 1023),
+    public_key      bytea       NOT NULL CHECK (length(public_key) <= 2048),
+    -- What the authenticator counted at its last use; one that does not grow tells of a copy.
+    counted         bigint      NOT NULL CHECK (counted >= 0),
+    -- What its owner had proved when it was kept: it stands in for no stronger proof than that.
+    proved          text        NOT NULL CHECK (proved IN ('L1', 'L2', 'L3')),
+    state           text        NOT NULL DEFAULT 'kept' CHECK (state IN ('kept', 'copied')),
+    kept_at         timestamptz NOT NULL,
+    used_at         timestamptz,
+    PRIMARY KEY (organisation_id, id),
+    CONSTRAINT portal_passkey_once UNIQUE (organisation_id, credential)
+);
+CREATE INDEX portal_passkey_of ON portal_passkey (organisation_id, address_token, id);
+
+-- What an authenticator was asked to sign, by one browser at one message: once, for minutes.
+CREATE TABLE portal_challenge (
+    organisation_id bigint      NOT NULL,
+    message_id      bigint      NOT NULL,
+    token_hash      bytea       NOT NULL CHECK (length(token_hash) = 32),
+    purpose         text        NOT NULL CHECK (purpose IN ('keep', 'open')),
+    challenge       bytea       NOT NULL CHECK (length(challenge) = 32),
+    expires_at      timestamptz NOT NULL,
+    PRIMARY KEY (organisation_id, message_id, token_hash, purpose),
+    FOREIGN KEY (organisation_id, message_id) REFERENCES secure_message ON DELETE CASCADE
+);
+
+DO $$
+DECLARE
+    tenant_table text;
+BEGIN
+    FOREACH tenant_table IN ARRAY ARRAY['portal_passkey', 'portal_challenge'] LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', tenant_table);
+        EXECUTE format('ALTER TABLE %s FORCE ROW LEVEL SECURITY', tenant_table);
+        EXECUTE format(
+            'CREATE POLICY own_organisation ON %s'
+            ' USING (organisation_id = nullif(current_setting(''carepost.organisation'', true), '''')::bigint)'
+            ' WITH CHECK (organisation_id = nullif(current_setting(''carepost.organisation'', true), '''')::bigint)',
+            tenant_table);
+    END LOOP;
+END $$;
+
+GRANT SELECT, INSERT, DELETE ON portal_passkey TO carepost_app;
+GRANT UPDATE (counted, state, used_at) ON portal_passkey TO carepost_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON portal_challenge TO carepost_app;

@@ -9,6 +9,7 @@ from itertools import count
 from random import Random
 from secrets import token_hex
 
+from carepost.audit.heads import start_chain
 from carepost.base.address import Domain, EmailAddress
 from carepost.base.clock import FixedClock
 from carepost.base.ids import DeliveryId, OrganisationId, OutgoingId, new_trace_id
@@ -172,6 +173,7 @@ class DeliveryWorld:
             )
             assert organisation is not None
             await tx.act_for(organisation)
+            await start_chain(tx, organisation)
             await self.keys.mint_organisation(tx, organisation)
         return organisation
 

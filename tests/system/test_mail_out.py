@@ -309,6 +309,14 @@ def test_every_recipient_is_accounted_for(out: Out) -> None:
         assert reference in {json.loads(line)["reference"] for line in found.splitlines()}
     failed = out.await_letter("ann.lee", "Not delivered: To all kinds")
     assert "nobody@closed-clinic.example" in str(failed)
+    listed = [json.loads(line) for line in out.service.run("queue", "list", "--json").stdout.splitlines()]
+    [waits] = [one for one in listed if one["reference"] == reference]
+    assert (waits["state"], waits["reason"], waits["waiting"]) == ("told to come later", "451 4.3.2", "1 of 3")
+    assert "busy-clinic" not in json.dumps(listed)
+    done = out.service.run("queue", "expire", str(waits["number"]), "--reason", "they have closed")
+    assert done.stdout == "Given up for 1 recipients.\n", done.stderr
+    assert out.became(reference) == to | {"x@busy-clinic.example": "expired"}
+    assert out.service.run("queue", "expire", str(waits["number"]), "--reason", "again").returncode == 1
 
 
 # In Thunderbird itself: trust our authority, make an account that sends by 587, write a letter, send it.

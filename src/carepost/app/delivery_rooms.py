@@ -9,6 +9,7 @@ from carepost.audit.model import Actor
 from carepost.base.address import Domain
 from carepost.base.errors import NotPossible
 from carepost.delivery.bounce import Bounces
+from carepost.delivery.desk import QueueDesk
 from carepost.delivery.destinations import DestinationLimits
 from carepost.delivery.dispatch import Follower
 from carepost.delivery.queue import DeliveryQueue, QueuePolicy
@@ -55,6 +56,11 @@ def delivery_rooms(areas: Areas) -> DeliveryRooms:
     )
     bounces = Bounces(hostname=settings.service.hostname, service=settings.service.name)
     return DeliveryRooms(queue=queue, upkeep=QueueUpkeep(queue=queue), signing=signing, bounces=bounces)
+
+
+def queue_desk(areas: Areas, rooms: DeliveryRooms, follower: Follower) -> QueueDesk:
+    """What operators and administrators do to the queue."""
+    return QueueDesk(settling=rooms.settling(follower), directory=areas.directory.look, audit=areas.audit)
 
 
 def schedule(settings: Settings) -> Schedule:

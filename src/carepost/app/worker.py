@@ -159,6 +159,7 @@ class Alarm:
             "due": standing.due,
             "in hand": standing.in_hand,
             "unprotected": standing.tls_missing,
+            "held": standing.held,
         }
         for state, number in states.items():
             gauges.queued.labels(state=state).set(number)

@@ -49,6 +49,7 @@ class News:
     to: Recipient
     outcome: Settled
     word: LastWord | None  # None: it was never tried
+    stopped: bool = False  # by an operator, before its time was over
 
     @property
     def result(self) -> RecipientResult | None:
@@ -104,6 +105,8 @@ def says(parcel: Parcel, news: News) -> str:
     """Why, in one plain sentence."""
     last = news.result.says if news.result else ""
     match news.outcome:
+        case Settled.EXPIRED if news.stopped:
+            return f"Who runs this mail service stopped it before it could be delivered. {last}".strip()
         case Settled.EXPIRED:
             days = max(1, round((parcel.expires_at - parcel.queued_at).total_seconds() / 86_400))
             tried = f"We tried for {days} {'day' if days == 1 else 'days'} and nobody took it."
@@ -147,6 +150,8 @@ def _advice(news: News) -> str:
             return ""
         case Settled.DELAYED:
             return "Nothing, unless it is urgent: then telephone. You are told if it cannot be delivered."
+        case Settled.EXPIRED if news.stopped:
+            return "Ask them why, with the reference below. Until then reach the recipient in another way."
         case Settled.EXPIRED:
             return "Reach them in another way, and ask whether their mail works."
     if status.startswith("5.1."):

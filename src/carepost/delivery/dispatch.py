@@ -60,6 +60,7 @@ class Dispatch:
     # who is told nothing (P18).
     forwarded: bool = False
     expires_after: timedelta | None = None  # None: the schedule's own
+    replays: DeliveryId | None = None  # the same message once more: what took it then has lost it (C12)
 
 
 class Settled(StrEnum):
@@ -70,6 +71,7 @@ class Settled(StrEnum):
     EXPIRED = "expired"  # nobody took it for as long as we try
     CANCELLED = "cancelled"  # by a person, before it left
     DELAYED = "delayed"  # not yet; told once at each age that the schedule names
+    AGAIN = "again"  # it had been delivered, was lost by who took it, and is queued once more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,9 +4,10 @@
 -- Queue a message: itself, its recipients, and a turn for each. One statement.
 WITH given AS (
        INSERT INTO delivery (organisation_id, trace, outgoing_id, object_id, wrapped, size, details, lane, urgent,
-                             recipients, queued_at, expires_at)
+                             recipients, queued_at, expires_at, replays)
        VALUES (%(organisation)s, %(trace)s, %(outgoing)s, %(object)s, %(wrapped)s, %(size)s, %(details)s, %(lane)s,
-               %(urgent)s, cardinality(%(seqs)s::integer[]), %(at)s, %(expires)s)
+               %(urgent)s, cardinality(%(seqs)s::integer[]), %(at)s, %(expires)s,
+               %(replays)s)
        RETURNING id
      ),
      recipients AS (
@@ -31,7 +32,7 @@ SELECT set_config('carepost.queue', 'taking turns', true);
 WITH due AS MATERIALIZED (
        SELECT organisation_id, delivery_id, seq
          FROM delivery_turn
-        WHERE lease_owner IS NULL AND lane = %(lane)s AND next_at <= %(now)s
+        WHERE lease_owner IS NULL AND lane = %(lane)s AND next_at <= %(now)s AND NOT held
           AND destination <> ALL(%(busy)s::bytea[])
         ORDER BY next_at, delivery_id, seq
         LIMIT %(limit)s
@@ -45,7 +46,7 @@ RETURNING turn.organisation_id, turn.delivery_id, turn.seq, turn.destination, tu
 
 -- next_turn --
 -- When the next turn comes that nobody has in hand.
-SELECT min(next_at) AS at FROM delivery_turn WHERE lease_owner IS NULL;
+SELECT min(next_at) AS at FROM delivery_turn WHERE lease_owner IS NULL AND NOT held;
 
 -- renew_leases --
 -- A worker is still at work on these.
@@ -275,9 +276,10 @@ DELETE FROM delivery_turn AS t
 -- standing --
 -- How the queue stands: how much waits, is due, is in hand; how long the oldest has waited; what waits for too long.
 SELECT count(*) AS waiting,
-       count(*) FILTER (WHERE lease_owner IS NULL AND next_at <= %(now)s) AS due,
+       count(*) FILTER (WHERE lease_owner IS NULL AND next_at <= %(now)s AND NOT held) AS due,
        count(*) FILTER (WHERE lease_owner IS NOT NULL) AS in_hand,
        count(*) FILTER (WHERE queued_at < %(too_long)s) AS too_long,
        count(*) FILTER (WHERE tls_missing) AS tls_missing,
+       count(*) FILTER (WHERE held) AS held,
        min(queued_at) AS oldest
   FROM delivery_turn;

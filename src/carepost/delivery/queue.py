@@ -82,6 +82,7 @@ class DeliveryQueue:
             urgent=dispatch.urgent,
             at=now,
             expires=now + (dispatch.expires_after or self.schedule.expires_after),
+            replays=dispatch.replays,
             recipients=[
                 (to.seq, await seals.recipient(tx, dispatch, to), self.destination(to.address.domain))
                 for to in dispatch.recipients

@@ -90,6 +90,7 @@ class Standing:
     in_hand: int
     too_long: int  # queued for longer than the alarm allows (R145)
     tls_missing: int
+    held: int  # back, by an operator
     oldest: datetime | None
 
 
@@ -116,6 +117,7 @@ async def insert_delivery(
     urgent: bool,
     at: datetime,
     expires: datetime,
+    replays: DeliveryId | None,
     recipients: Sequence[tuple[int, bytes, bytes]],
 ) -> DeliveryId:
     """`recipients`: number, sealed details, destination."""
@@ -133,6 +135,7 @@ async def insert_delivery(
             "urgent": urgent,
             "at": at,
             "expires": expires,
+            "replays": replays,
             "seqs": [seq for seq, _, _ in recipients],
             "each": [sealed for _, sealed, _ in recipients],
             "destinations": [destination for _, _, destination in recipients],
@@ -177,7 +180,7 @@ async def open_deliveries(
     tx: Transaction, organisation: OrganisationId, deliveries: Iterable[DeliveryId]
 ) -> list[ParcelRow]:
     rows = await tx.all(SQL["open_deliveries"], {"organisation": organisation, "deliveries": list(deliveries)})
-    return [_parcel(row) for row in rows]
+    return [parcel_row(row) for row in rows]
 
 
 async def open_recipients(
@@ -326,7 +329,7 @@ async def recipients(
 
 async def deliveries_of_walk(tx: Transaction, organisation: OrganisationId, trace: TraceId) -> list[ParcelRow]:
     rows = await tx.all(SQL["deliveries_of_walk"], {"organisation": organisation, "trace": trace})
-    return [_parcel(row) for row in rows]
+    return [parcel_row(row) for row in rows]
 
 
 async def let_go_of_bodies(tx: Transaction, organisation: OrganisationId, *, before: datetime) -> int:
@@ -381,7 +384,7 @@ def _columns(places: Sequence[Place]) -> dict[str, list[int]]:
     }
 
 
-def _parcel(row: Mapping[str, Any]) -> ParcelRow:
+def parcel_row(row: Mapping[str, Any]) -> ParcelRow:
     return ParcelRow(
         id=DeliveryId(row["id"]),
         trace=TraceId(row["trace"]),

@@ -105,6 +105,35 @@ class Settling:
                 told += len(news)
         return told
 
+    async def stop(self, tx: Transaction, organisation: OrganisationId, row: repo.ParcelRow) -> int:
+        """An operator gives a message up, in the caller's transaction: its sender is told as of one that expired.
+
+        What is in a worker's hand is left to it. Returns how many recipients have come to their end by this.
+        """
+        now, seals = self.queue.clock.now(), self.queue.seals
+        parcel = await seals.open_parcel(tx, organisation, row)
+        waiting = await repo.recipients(tx, organisation, parcel.id)
+        seqs = [one.seq for one in waiting if one.state == "queued"]
+        locked = await repo.lock_turns(tx, organisation, parcel.id, seqs)
+        mine = [seq for seq, turn in locked.items() if turn.owner is None]
+        if not mine:
+            return 0
+        news = [
+            News(to=one.to, outcome=Settled.EXPIRED, word=one.word, stopped=True)
+            for one in await self._delayed(tx, parcel, mine)
+        ]
+        results = {one.to.seq: one.result for one in news}
+        told = [
+            repo.Told(seq=seq, state="expired", next_at=None, code=one.code, enhanced=one.enhanced)
+            if (one := results[seq])
+            else repo.Told(seq=seq, state="expired", next_at=None)
+            for seq in mine
+        ]
+        raw = await self.queue.body_in(tx, parcel)
+        await repo.settle(tx, organisation, parcel.id, told, now=now, evidence=None, attempted=False)
+        await self._tell(tx, parcel, news, raw, now=now, attempts={one.to.seq: one.to.attempts for one in news})
+        return len(mine)
+
     async def _told(
         self,
         tx: Transaction,

@@ -28,7 +28,10 @@ from carepost.infra.db import Transaction
 
 _JOB = Actor.job("delivery")
 _OPEN = frozenset({RecipientState.QUEUED, RecipientState.WAITING})
+# Another system has taken it over; what became of it there nobody here has seen.
+_TAKEN = frozenset({RecipientState.RELAYED, RecipientState.NOTICED})
 _ENDS = {
+    Settled.AGAIN: RecipientState.QUEUED,
     Settled.FAILED: RecipientState.FAILED,
     Settled.EXPIRED: RecipientState.EXPIRED,
     Settled.CANCELLED: RecipientState.CANCELLED,
@@ -54,7 +57,9 @@ class Follow:
         row = await out_repo.get(tx, organisation, outgoing)
         rows = (await out_repo.recipients(tx, organisation, [outgoing])).get(outgoing, [])
         one = next((one for one in rows if one.seq == settlement.seq), None)
-        if row is None or one is None or one.state not in _OPEN:
+        again = settlement.outcome is Settled.AGAIN
+        among = _TAKEN if again else _OPEN
+        if row is None or one is None or one.state not in among:
             return
         public = (await repo.intakes(tx, organisation, [row.mailbox])).organisation
         outcome = Sealing(organisation, row.trace, public).outcome(settlement.seq, _outcome(settlement))
@@ -62,7 +67,7 @@ class Follow:
             await out_repo.delay(tx, organisation, outgoing, seq=settlement.seq, at=settlement.at, outcome=outcome)
         else:
             change = Change(settlement.seq, _state(one, settlement), outcome)
-            if not await out_repo.settle_recipient(tx, organisation, outgoing, change, among=_OPEN, at=settlement.at):
+            if not await out_repo.settle_recipient(tx, organisation, outgoing, change, among=among, at=settlement.at):
                 return
         if settlement.outcome is Settled.DELIVERED and one.route is Route.PORTAL:
             for portal in self.portal:

@@ -234,6 +234,23 @@ async def test_what_became_of_each_recipient_is_told_once_and_cannot_be_missed(w
     assert states_of(None) == {}
 
 
+async def test_what_is_sent_again_from_the_safety_net_is_on_its_way_again_and_may_fail(world: OutgoingWorld) -> None:
+    """C12: who took it has lost it; who is known to have read it is left alone."""
+    done = await submitted(world, "a@shop.example", "pat@gmail.example", text=f"NHS {NHS}\r\n", secure=True)
+    await world.later()
+    for seq in (0, 1):
+        await settle(world, done, seq, Settled.DELIVERED)
+    async with world.db.transaction(world.practice) as tx:
+        await world.follow.seen(tx, world.practice, done.id, 1, "opened", world.clock.now())
+    for seq in (0, 1):
+        await settle(world, done, seq, Settled.AGAIN)
+    row = await world.view.get(world.nurse, done.id)
+    assert [one.state for one in row.recipients] == [RecipientState.QUEUED, RecipientState.OPENED]
+    assert await world.inbox(world.hers) == []
+    await settle(world, done, 0, Settled.FAILED, code=550)
+    assert await world.view.tray(world.nurse, world.hers.id) == 1
+
+
 async def test_a_link_that_ran_out_unopened_is_not_delivered(world: OutgoingWorld) -> None:
     done = await submitted(world, "pat@gmail.example", secure=True)
     await world.later()

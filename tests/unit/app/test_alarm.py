@@ -39,7 +39,7 @@ def alarm(*, queued: int = 0, held: tuple[int, int] = (0, 0), asked: tuple[int, 
         return held[0], since(held[1]) if held[0] else None
 
     async def standing() -> SimpleNamespace:
-        return SimpleNamespace(waiting=0, due=0, in_hand=0, tls_missing=0, oldest=None, too_long=queued)
+        return SimpleNamespace(waiting=0, due=0, in_hand=0, tls_missing=0, held=0, oldest=None, too_long=queued)
 
     async def waiting(_organisation: int) -> tuple[int, int, datetime | None]:
         return asked[0], 0, since(asked[1]) if asked[0] else None

@@ -27,6 +27,8 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
         (["demo", "--port-base", "1"], "Invalid value"),
         (["restore", "somewhere"], "Say either --check"),
         (["serve", "--role", "web"], "There is no role web"),
+        (["queue", "retry"], "Name one message by its number"),
+        (["queue", "list", "--after", "yesterday"], "what the last list said"),
         (["org", "list", "--config", "/nowhere/carepost.toml"], "could not be read"),
     ],
 )

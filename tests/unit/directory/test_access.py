@@ -85,6 +85,8 @@ quarantine.release        organisation       a p G o
 quarantine.release        elsewhere          G o
 trace.read                organisation       h a p H G o
 trace.read                elsewhere          H G o
+queue.tend                organisation       a p G o
+queue.tend                elsewhere          G o
 audit.read                organisation       r
 audit.read                elsewhere
 """
