@@ -38,6 +38,10 @@ Result = TypeVar("Result")
 TEMPLATE = "carepost_template"
 
 
+# What takes longest comes first, so that no worker ends up alone with it; within these, the order is chance's.
+_LONGEST_FIRST = ("system", "journeys", "guard", "integration", "migration")
+
+
 class NetworkForbidden(AssertionError):
     """A test tried to leave this machine."""
 
@@ -100,6 +104,18 @@ class _WhereTestsPrint(io.TextIOBase):
 
     def flush(self) -> None:
         sys.stdout.flush()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The folders in an order of their own, after pytest-randomly has shuffled."""
+    here = Path(__file__).parent
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(here).parts[0] if item.path.is_relative_to(here) else ""
+        return _LONGEST_FIRST.index(folder) if folder in _LONGEST_FIRST else len(_LONGEST_FIRST)
+
+    items.sort(key=rank)
 
 
 @pytest.fixture(scope="session", autouse=True)
