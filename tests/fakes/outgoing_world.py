@@ -1,7 +1,7 @@
 """The outbound walk on a real database, with a queue, a portal and habits that remember what they were told."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from tests.fakes.gateway import FakeScanner
@@ -42,7 +42,7 @@ from carepost.gateway.outbound import Outbound
 from carepost.gateway.outgoing import Answer, OutDoor, Question, Submission, Wanted
 from carepost.gateway.release import Release
 from carepost.infra.db import Transaction
-from carepost.message.edit import Disclaimer
+from carepost.policy.rules import Chosen
 from carepost.store.model import SpecialUse
 from carepost.store.objects import open_body
 
@@ -199,7 +199,9 @@ class OutgoingWorld(GatewayWorld):
             policy=OutboundLimits(free_mail=FREE),
             rules=self.rules,
         )
-        carrying = Carrying(edge=self.edge, audit=self.audit, queue=queue, links=links, host="mx.riverside.example")
+        carrying = Carrying(
+            edge=self.edge, audit=self.audit, queue=queue, links=links, host="mx.riverside.example", rules=self.rules
+        )
         self.carrying = carrying
         self.outbound = Outbound(
             considering=considering,
@@ -217,9 +219,8 @@ class OutgoingWorld(GatewayWorld):
             opening=opening, carrying=carrying, directory=self.directory, post=post, clock=self.clock
         )
 
-    def disclaim(self, disclaimer: Disclaimer) -> None:
-        self.carrying = replace(self.carrying, disclaimer=disclaimer)
-        self.release = replace(self.release, carrying=self.carrying)
+    async def disclaim(self, text: str, *, after: int = 0) -> None:
+        await self.rules.set(OPERATOR, self.practice, Chosen(disclaimer=text), after=after, reason="a test")
 
     async def furnish(self) -> None:
         """People, a shared mailbox, a register entry."""

@@ -99,8 +99,10 @@ def mail_out_rooms(
     settings, db, clock, directory = areas.settings, areas.db, areas.clock, areas.directory.look
     opening, post, follow = _opening(areas), _post(areas), follow_room(areas)
     follow.portal.append(links)
-    carrying = Carrying(edge=areas.edge, audit=areas.audit, queue=queue, links=links, host=settings.service.hostname)
     correspondents, rules = _correspondents(areas), rules_keeping(areas)
+    carrying = Carrying(
+        edge=areas.edge, audit=areas.audit, queue=queue, links=links, host=settings.service.hostname, rules=rules
+    )
     prompts, storms = Prompts(db=db, clock=clock), StormBreaker(db=db, edge=areas.edge, clock=clock)
     limits = SendingLimits(clock=clock, policy=sending_policy(settings))
     outbound = Outbound(

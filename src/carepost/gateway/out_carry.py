@@ -13,6 +13,7 @@ from itertools import groupby
 
 from carepost.audit.events import Event
 from carepost.audit.events_mail import MailDelivered
+from carepost.audit.events_rules import DisclaimerLeftOut
 from carepost.audit.model import Actor
 from carepost.audit.record import AuditTrail
 from carepost.base.address import EmailAddress
@@ -28,17 +29,20 @@ from carepost.gateway.out_decide import Spread
 from carepost.gateway.out_open import OpenRecipient
 from carepost.gateway.out_ports import LinkWanted, MakesLinks, Queue
 from carepost.gateway.out_repo import Change, StoredOutgoing
+from carepost.gateway.out_rules import LooksUpRules, ServiceRulesOnly
 from carepost.gateway.out_seal import OutDetails
 from carepost.gateway.outgoing import OutDoor, RecipientState, Route
 from carepost.gateway.stored import without_pretence
 from carepost.gateway.verdict import Details, KeptRecipient, SearchBy, findable, seal_details
 from carepost.infra.db import Transaction
 from carepost.infra.vault import EdgeKey
-from carepost.message.edit import Disclaimer, add_disclaimer
+from carepost.message.edit import Disclaimed, Disclaimer, disclaim
 from carepost.message.parse import parse
 from carepost.message.summary import summarise
 from carepost.message.words import search_text
 from carepost.policy.actions import Action
+from carepost.policy.rules import OutgoingRules
+from carepost.portal.model import Agreed
 from carepost.store.objects import Delivery, Prepared, lay_in, prepare_object, store_object
 
 RELEASE = Actor.job("release")
@@ -78,6 +82,7 @@ class Load:
     wire: tuple[_Wire, ...]
     links: tuple[Form, ...] = field(repr=False)
     ready: Mapping[int, object] = field(default_factory=dict, repr=False)  # what the portal has prepared
+    left_out: Disclaimed | None = None  # why what leaves has no disclaimer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,15 +100,17 @@ class Carrying:
     queue: Queue
     links: MakesLinks
     host: str
-    disclaimer: Disclaimer | None = None  # under what leaves our systems (R146)
+    rules: LooksUpRules = field(default_factory=ServiceRulesOnly)
 
     async def load(self, message: Message, to: Sequence[OpenRecipient]) -> Load:
         """Seal every form that these recipients get. Holds nothing meanwhile."""
-        load = await aside(len(message.raw) * max(1, len(to) // 10), lambda: self._load(message, to))
+        # R146: under what leaves our systems, whatever wrote it; DKIM signs what this made, in the queue.
+        under = _disclaimer(await self.rules.of(message.organisation))
+        load = await aside(len(message.raw) * max(1, len(to) // 10), lambda: self._load(message, to, under))
         ready = {form.seqs[0]: await self.links.prepare(_wanted(load, form)) for form in load.links}
         return replace(load, ready=ready)
 
-    def _load(self, message: Message, to: Sequence[OpenRecipient]) -> Load:
+    def _load(self, message: Message, to: Sequence[OpenRecipient], under: Disclaimer | None) -> Load:
         by_seq = {one.row.seq: one for one in to}
         spread = Spread(message.details.spread)
         raw = without_pretence(message.raw, authserv_id=self.host)
@@ -116,15 +123,28 @@ class Carrying:
         inside: list[_Inside] = []
         wire: list[_Wire] = []
         links: list[Form] = []
+        came_to: set[Disclaimed] = set()
         for form in made:
             inside += self._inside(message, form, by_seq, received)
             relayed = tuple(seq for seq in form.seqs if by_seq[seq].row.route is Route.RELAY)
-            if relayed:
-                leaving = add_disclaimer(form.raw, self.disclaimer) if self.disclaimer else form.raw
-                wire.append(_Wire(_prepared(message.organisation, stamped(leaving, received=received)), relayed))
             linked = tuple(seq for seq in form.seqs if by_seq[seq].row.route is Route.PORTAL)
-            links += [Form(form.raw, (seq,)) for seq in linked]
-        return Load(message=message, recipients=by_seq, inside=tuple(inside), wire=tuple(wire), links=tuple(links))
+            if not relayed and not linked:
+                continue
+            leaving = form.raw
+            if under is not None:
+                leaving, done = disclaim(form.raw, under)
+                came_to.add(done)
+            if relayed:
+                wire.append(_Wire(_prepared(message.organisation, stamped(leaving, received=received)), relayed))
+            links += [Form(leaving, (seq,)) for seq in linked]
+        return Load(
+            message=message,
+            recipients=by_seq,
+            inside=tuple(inside),
+            wire=tuple(wire),
+            links=tuple(links),
+            left_out=next(iter(sorted(came_to & _LEFT_OUT)), None),
+        )
 
     def _inside(
         self, message: Message, form: Form, by_seq: Mapping[int, OpenRecipient], received: bytes
@@ -155,6 +175,8 @@ class Carrying:
             await self._link(tx, load, form, at=at)
             changes += [Change(seq, RecipientState.QUEUED) for seq in form.seqs]
         events: list[tuple[OrganisationId, Event]] = []
+        if load.left_out is not None:
+            events.append((message.organisation, DisclaimerLeftOut(trace=message.row.trace, why=load.left_out.value)))
         for organisation, shares in groupby(
             sorted(load.inside, key=lambda share: share.organisation), key=lambda share: share.organisation
         ):
@@ -304,6 +326,15 @@ class Carrying:
 
 _MOVED = frozenset({Route.INSIDE, Route.RELAY, Route.PORTAL})
 _AT_REST = {Route.HOLD: RecipientState.HELD, Route.REFUSE: RecipientState.REFUSED}
+
+
+_LEFT_OUT = frozenset({Disclaimed.SEALED, Disclaimed.NO_PLACE})
+
+
+def _disclaimer(rules: OutgoingRules) -> Disclaimer | None:
+    if not rules.disclaimer.strip() or not rules.mark:
+        return None
+    return Disclaimer(text=rules.disclaimer, mark=rules.mark, version=str(rules.version))
 
 
 def _wanted(load: Load, form: Form) -> LinkWanted:

@@ -253,7 +253,10 @@ class MailOut(_Section, frozen=True, kw_only=True):
     ] = ""
     disclaimer_mark: Annotated[
         str,
-        says("What disclaimers are recognised by: capital letters, digits, hyphens; the organisation's code is added."),
+        says(
+            "What disclaimers are recognised by: capital letters, digits, hyphens; the organisation's code is added.",
+            pattern=r"^[A-Z0-9][A-Z0-9-]{4,27}$",
+        ),
     ] = "CAREPOST-NOTE"
     undelivered_days: Annotated[
         int, says("How long what did not arrive is kept, sealed, so that it can be sent again.", ge=1)

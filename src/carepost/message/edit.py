@@ -12,6 +12,8 @@ import html
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
+from textwrap import wrap
 
 from carepost.base.errors import Malformed
 from carepost.message import charsets
@@ -100,20 +102,38 @@ class Disclaimer:
 
     @property
     def as_text(self) -> str:
-        return f"\n\n{_RULE}\n{self.text.strip()}\n[{self.mark}]\n"
+        lines = "\n".join(_wrapped(line) for line in self.text.strip().splitlines())
+        return f"\n\n{_RULE}\n{lines}\n[{self.mark}]\n"
 
     @property
     def as_html(self) -> str:
-        lines = html.escape(self.text.strip()).replace("\n", "<br>\n")
+        lines = "<br>\n".join(html.escape(_wrapped(line)) for line in self.text.strip().splitlines())
         return f'\n<hr>\n<p style="font-size:small">{lines}<br>\n[{self.mark}]</p>\n'
 
 
 _RULE = "-" * 20
+# RFC 5322 §2.1.1: 78 is what everybody reads, 998 octets is the most; an escaped character has six.
+_COLUMNS, _WORD_MAX = 76, 160
+
+
+def _wrapped(line: str) -> str:
+    """One paragraph as lines that no mail system has to break; nothing is joined, no word but a monstrous one cut."""
+    words = [word[at : at + _WORD_MAX] for word in line.split() for at in range(0, len(word), _WORD_MAX)]
+    return "\n".join(wrap(" ".join(words), _COLUMNS, break_long_words=False, break_on_hyphens=False))
+
+
+class Disclaimed(StrEnum):
+    """What came of adding one."""
+
+    ADDED = "added"
+    QUOTED = "quoted"  # the thread has it already
+    SEALED = "sealed"  # signed or encrypted end to end: a change would break it
+    NO_PLACE = "no place"  # nothing but a file
 
 
 def has_disclaimer(message: Message, mark: str) -> bool:
     """Whether the mark stands anywhere a reader sees, quoted ("> ") or wrapped or not."""
-    wanted = _squeezed(mark)
+    wanted = _squeezed(f"[{mark}]")
     return any(wanted in _squeezed(message.text(part, _LOOKED_AT)) for _, part in readable_parts(message))
 
 
@@ -127,13 +147,19 @@ def add_disclaimer(raw: bytes, disclaimer: Disclaimer) -> bytes:
     A message whose first part is no text gets it as a part of its own, at the end; one that is sealed end to end, or
     is nothing but a file, stays as it is.
     """
+    return disclaim(raw, disclaimer)[0]
+
+
+def disclaim(raw: bytes, disclaimer: Disclaimer) -> tuple[bytes, Disclaimed]:
+    """As `add_disclaimer`, with what came of it, for the record."""
     message = parse(raw)
-    if _is_sealed(message) or has_disclaimer(message, disclaimer.mark):
-        return raw
+    if _is_sealed(message):
+        return raw, Disclaimed.SEALED
+    if has_disclaimer(message, disclaimer.mark):
+        return raw, Disclaimed.QUOTED
     parts = [part for part in _written(message.root) if not part.is_attachment()]
-    if not parts:
-        return _changed(raw, _as_part(message, disclaimer))
-    return _changed(raw, [_under(message, part, disclaimer) for part in parts])
+    changes = [_under(message, part, disclaimer) for part in parts] if parts else _as_part(message, disclaimer)
+    return _changed(raw, changes), Disclaimed.ADDED if changes else Disclaimed.NO_PLACE
 
 
 def _is_sealed(message: Message) -> bool:

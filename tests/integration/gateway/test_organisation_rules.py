@@ -132,6 +132,37 @@ async def test_who_sends_their_first_link_reads_the_guidance_once(world: Outgoin
     )
 
 
+async def test_what_is_signed_leaves_without_the_disclaimer_and_the_record_says_so(world: OutgoingWorld) -> None:
+    """R146: a change would break the signature."""
+    await world.disclaim("If this is not for you, tell us.")
+    signed = (
+        'Content-Type: multipart/signed; protocol="application/pkcs7-signature"; boundary=s; micalg=sha-256\r\n'
+        "MIME-Version: 1.0\r\n"
+    )
+    body = (
+        "--s\r\nContent-Type: text/plain\r\n\r\nWe meet at nine.\r\n"
+        "--s\r\nContent-Type: application/pkcs7-signature\r\n\r\nx\r\n--s--\r\n"
+    )
+    raw = world.letter("info@shop.example", extra=signed, text=body)
+    await world.outbound.submit(world.submission("info@shop.example", raw=raw))
+    await world.later()
+    leaving = await world.sent_bytes(world.queue.dispatches[0])
+    assert leaving.endswith(body.encode())
+    assert await events_of(world, "mail.outgoing.disclaimer_left_out") == 1
+
+
+async def test_a_newer_text_counts_from_the_next_message_on_and_a_link_shows_it_too(world: OutgoingWorld) -> None:
+    await world.disclaim("The first text.")
+    await world.disclaim("The second text.", after=1)
+    await world.outbound.submit(world.submission("jo@gmail.example", text=f"NHS number {NHS}.\r\n"))
+    await world.later()
+    [made] = world.links.made
+    assert b"The second text.\r\n[CAREPOST-NOTE-A81001]" in made.raw
+    assert b"The first text." not in made.raw
+    [mine] = await world.sent(world.hers)
+    assert b"CAREPOST-NOTE" not in mine, "our own copies never have it"
+
+
 async def test_an_exception_from_mandatory_tls_is_for_what_is_not_sensitive_and_ends(world: OutgoingWorld) -> None:
     """R107."""
     exceptions = TlsExceptions(db=world.db, directory=world.directory, audit=world.audit, clock=world.clock)

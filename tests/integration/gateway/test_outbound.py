@@ -222,16 +222,17 @@ async def test_a_shared_mailbox_sends_in_its_own_name_and_both_are_recorded(worl
 
 async def test_what_leaves_carries_the_disclaimer_once_and_what_stays_does_not(world: OutgoingWorld) -> None:
     """R146."""
-    world.disclaim(Disclaimer(text="If this is not for you, tell us.", mark="RIVERSIDE-7KQ2", version="1"))
+    await world.disclaim("If this is not for you, tell us.")
+    mark = b"[CAREPOST-NOTE-A81001]"
     await submitted(world, str(world.his.address), "info@shop.example")
     await world.later()
     [inside] = await world.inbox(world.his)
     leaving = await world.sent_bytes(world.queue.dispatches[0])
-    assert (inside.count(b"RIVERSIDE-7KQ2"), leaving.count(b"RIVERSIDE-7KQ2")) == (0, 1)
-    quoted = "> If this is not for you, tell us.\r\n> [RIVERSIDE-7KQ2]\r\n"
+    assert (inside.count(mark), leaving.count(mark)) == (0, 1)
+    quoted = "> If this is not for you, tell us.\r\n> [CAREPOST-NOTE-A81001]\r\n"
     await submitted(world, "info@shop.example", text=f"Yes.\r\n{quoted}")
     await world.later()
-    assert (await world.sent_bytes(world.queue.dispatches[1])).count(b"RIVERSIDE-7KQ2") == 1
+    assert (await world.sent_bytes(world.queue.dispatches[1])).count(mark) == 1
 
 
 async def test_of_two_presses_of_one_form_at_the_same_moment_one_sends(world: OutgoingWorld) -> None:
