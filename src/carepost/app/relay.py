@@ -1,6 +1,7 @@
 """The process that faces strangers: ports 25 and LMTP. It is given no root key, and its database role reads no mail."""
 
 import asyncio
+import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -140,7 +141,8 @@ def scanner(settings: Settings) -> Clamd | None:
     """clamd, when the settings name one."""
     if not settings.gateway.clamd:
         return None
-    return Clamd(settings.gateway.clamd, ClamdLimits(scan_seconds=settings.gateway.scanner_seconds))
+    turns = settings.gateway.scans_at_once or max(1, (os.cpu_count() or 1) // max(1, settings.workers.relay))
+    return Clamd(settings.gateway.clamd, ClamdLimits(scan_seconds=settings.gateway.scanner_seconds, turns=turns))
 
 
 def _scanner_look(settings: Settings) -> Look:

@@ -194,6 +194,14 @@ class Gateway(_Section, frozen=True, kw_only=True):
     scanner_seconds: Annotated[
         float, says("How long a scan may take. After that the sender is asked to try again (R131).", ge=1)
     ] = 45
+    scans_at_once: Annotated[
+        int,
+        says(
+            "How many scans each process begins at once; one that takes longer than a second lets the next begin. "
+            "0: all processes that face port 25 together one for each core.",
+            ge=0,
+        ),
+    ] = 0
     blocked_extensions: Annotated[
         Strings, says("Further file endings to block, beside programs and macro documents (R133).")
     ] = ()

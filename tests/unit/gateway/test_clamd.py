@@ -16,11 +16,12 @@ import pytest
 from carepost.infra.clamd import Clamd, ClamdLimits, ScanAnswer, ScannerUnavailable, ScanStatus, signatures_at
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-LIMITS = ClamdLimits(connect_seconds=0.5, scan_seconds=0.5)
+PATIENT = ClamdLimits(connect_seconds=60, scan_seconds=60)
+IMPATIENT = ClamdLimits(connect_seconds=0.5, scan_seconds=0.5)  # meant to run out
 
 
 @asynccontextmanager
-async def playing(answer: Handler) -> AsyncIterator[Clamd]:
+async def playing(answer: Handler, limits: ClamdLimits = PATIENT) -> AsyncIterator[Clamd]:
     async def and_hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -30,7 +31,7 @@ async def playing(answer: Handler) -> AsyncIterator[Clamd]:
 
     server = await asyncio.start_server(and_hang_up, "127.0.0.1", 0)
     async with server:
-        yield Clamd(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", LIMITS)
+        yield Clamd(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", limits)
 
 
 async def read_stream(reader: asyncio.StreamReader) -> bytes:
@@ -100,7 +101,7 @@ async def test_a_scanner_that_says_nothing_is_no_answer() -> None:
         while await reader.read(10_000):
             pass
 
-    async with playing(handler) as clamd:
+    async with playing(handler, IMPATIENT) as clamd:
         with pytest.raises(ScannerUnavailable):
             await clamd.scan(b"hello")
 
@@ -120,16 +121,21 @@ async def test_a_stream_that_is_cut_off_as_too_large_is_still_understood() -> No
 async def test_a_scanner_that_is_not_there_is_no_answer(tmp_path: Path) -> None:
     for address in (str(tmp_path / "none.sock"), "127.0.0.1:1", "nonsense"):
         with pytest.raises(ScannerUnavailable):
-            await Clamd(address, LIMITS).scan(b"hello")
+            await Clamd(address, IMPATIENT).scan(b"hello")
 
 
 async def test_no_more_than_the_agreed_number_are_asked_at_once() -> None:
     now, most = 0, 0
+    three = asyncio.Event()
 
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal now, most
         now, most = now + 1, max(most, now + 1)
         await read_stream(reader)
+        if now == 3:
+            three.set()
+        async with asyncio.timeout(60):
+            await three.wait()
         await asyncio.sleep(0.01)
         now -= 1
         writer.write(b"stream: OK\0")
@@ -137,10 +143,68 @@ async def test_no_more_than_the_agreed_number_are_asked_at_once() -> None:
         writer.close()
 
     async with playing(handler) as played:
-        clamd = Clamd(played.address, ClamdLimits(at_once=3))
+        clamd = Clamd(played.address, ClamdLimits(at_once=3, turns=9))
         answers = await asyncio.gather(*(clamd.scan(b"x") for _ in range(20)))
     assert {answer.status for answer in answers} == {ScanStatus.CLEAN}
     assert most == 3
+
+
+async def test_scans_take_turns() -> None:
+    going_on, most = 0, 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal going_on, most
+        await read_stream(reader)
+        going_on += 1
+        most = max(most, going_on)
+        await asyncio.sleep(0)
+        going_on -= 1
+        writer.write(b"stream: OK\0")
+        await writer.drain()
+
+    async with playing(handler) as played:
+        clamd = Clamd(played.address, ClamdLimits(at_once=8, turns=1, turn_seconds=60))
+        answers = await asyncio.gather(*(clamd.scan(b"x") for _ in range(12)))
+    assert {answer.status for answer in answers} == {ScanStatus.CLEAN}
+    assert most == 1
+
+
+async def test_a_scan_that_takes_long_holds_nobody_up() -> None:
+    second_has_come = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await read_stream(reader) == b"monstrous":
+            await second_has_come.wait()
+        second_has_come.set()
+        writer.write(b"stream: OK\0")
+        await writer.drain()
+
+    async with playing(handler) as played:
+        clamd = Clamd(played.address, ClamdLimits(turns=1, turn_seconds=0.01))
+        async with asyncio.timeout(30):
+            first = asyncio.create_task(clamd.scan(b"monstrous"))
+            await asyncio.sleep(0)
+            assert (await clamd.scan(b"small")).status is ScanStatus.CLEAN
+            assert (await first).status is ScanStatus.CLEAN
+
+
+async def test_a_scan_that_fails_gives_its_turn_back() -> None:
+    asked = 0
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        asked += 1
+        await read_stream(reader)
+        if asked > 1:
+            writer.write(b"stream: OK\0")
+            await writer.drain()
+
+    async with playing(handler) as played:
+        clamd = Clamd(played.address, ClamdLimits(turns=1, turn_seconds=60))
+        with pytest.raises(ScannerUnavailable):
+            await clamd.scan(b"x")
+        async with asyncio.timeout(30):
+            assert (await clamd.scan(b"x")).status is ScanStatus.CLEAN
 
 
 async def test_the_version_tells_how_old_the_signatures_are() -> None:
@@ -176,7 +240,7 @@ class HandedTo:
 
     def __exit__(self, *_: object) -> None:
         self._listening.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
+        self._thread.join(60)
         self._listening.close()
 
     def _serve(self) -> None:
