@@ -183,7 +183,7 @@ def _dsn(server: RunningService, role: str) -> str:
     return found.dsn(role)
 
 
-def _until(holds: Callable[[], bool], else_says: str, seconds: float = 40) -> None:
+def _until(holds: Callable[[], bool], else_says: str, seconds: float = 50) -> None:
     """Below a minute, so that a look which is disabled, or comes at its default, is told from one that works."""
     until = time.monotonic() + seconds
     while not holds():
@@ -201,7 +201,8 @@ def test_settings_weakened_while_it_runs_close_the_door_within_a_minute(spawn: S
     """The looks come every second here; that they are never more than a minute apart is the test above."""
     service = spawn({"database": {"durability_seconds": 1}})
     service.start()
-    assert _told(service) == 250
+    # A look that is three seconds old counts as none, and on a slow machine may be: the next one opens the door again.
+    _until_taken(service)
     with service.superuser() as connection:
         connection.execute("ALTER SYSTEM SET synchronous_commit = off")
         connection.execute("SELECT pg_reload_conf()")

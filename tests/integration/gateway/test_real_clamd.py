@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,14 +51,13 @@ def clamd() -> Iterator[RunningClamd]:
         yield RunningClamd(process, str(sock))
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _wait_for(sock: Path, process: subprocess.Popen[bytes]) -> None:
-    import time
-
-    for _ in range(300):
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
         if process.poll() is not None:
             pytest.skip("clamd does not start here")
         with socket.socket(socket.AF_UNIX) as probe:

@@ -208,17 +208,19 @@ async def test_a_connection_lost_in_a_transaction_means_try_later(db: Database, 
 
 
 async def test_an_exhausted_pool_means_try_later(dsn: str) -> None:
-    async with Database.open(dsn, pool_max=1, limits=DatabaseLimits(acquire_seconds=2)) as db:
+    async with Database.open(dsn, pool_max=1) as db:
         async with db.transaction():
+            db._pool.timeout = 0.5  # meant to run out
             with pytest.raises(TryLater):
                 async with db.transaction():
                     pytest.fail("there was only one connection")
+            db._pool.timeout = 60
         async with db.transaction() as tx:
             assert await tx.one("SELECT 1 AS n") == {"n": 1}
 
 
 async def test_a_statement_that_takes_too_long_means_try_later(dsn: str) -> None:
-    async with Database.open(dsn, limits=DatabaseLimits(statement_seconds=0.1)) as db:
+    async with Database.open(dsn, limits=DatabaseLimits(statement_seconds=2)) as db:
         with pytest.raises(TryLater):
             async with db.transaction() as tx:
                 await tx.run("SELECT pg_sleep(10)")
