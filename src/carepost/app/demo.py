@@ -50,7 +50,7 @@ ANSWERING = ("smtp", "submissions", "submission", "imap", "imaps", "web", "porta
 _METRICS_OFFSET = 90
 # Where the mail hosts of the sample world's other domains listen: all mail that goes out is led there.
 _OUTSIDE_SMTP_OFFSET = 26
-_WAIT_SECONDS = 120
+_WAIT_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +210,10 @@ def _await_ports(demo: Demo) -> None:
 
 def _answers(port: int, *, greeting: bool) -> bool:
     """Whether a worker is there: the parent's socket alone would take the connection and stay silent."""
-    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         if not greeting:
             return True
-        connection.settimeout(2)
+        connection.settimeout(10)
         return bool(connection.recv(16))
     return False
 

@@ -41,7 +41,7 @@ class DatabaseLimits:
     acquire_seconds: float = 10.0
     # As many callers may queue for one connection; more would only time out together.
     waiting_max: int = 500
-    connect_seconds: int = 5
+    connect_seconds: int = 10
     # No statement of ours needs seconds; one that does is a fault that must not hold others up.
     statement_seconds: float = 30.0
     lock_seconds: float = 10.0

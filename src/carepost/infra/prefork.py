@@ -84,7 +84,7 @@ class _Service:
 
 
 def listen_on(
-    addresses: Sequence[str], *, backlog: int = _BACKLOG, patience_seconds: float = 3.0
+    addresses: Sequence[str], *, backlog: int = _BACKLOG, patience_seconds: float = 10.0
 ) -> list[socket.socket]:
     """Open listening sockets for `host:port` and `[v6]:port`; workers inherit them. Call before there is a loop.
 
