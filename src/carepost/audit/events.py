@@ -91,6 +91,10 @@ class EventName(StrEnum):
 
     AUTOREPLY_SET = "mail.autoreply.set"
     AUTOREPLY_SENT = "mail.autoreply.sent"
+    FORWARDING_ASKED = "mail.forwarding.asked"
+    FORWARDING_ALLOWED = "mail.forwarding.allowed"
+    FORWARDING_ENDED = "mail.forwarding.ended"
+    MAIL_FORWARDED = "mail.forwarding.sent_on"
 
     OUTGOING_TAKEN = "mail.outgoing.taken"
     OUTGOING_REFUSED = "mail.outgoing.refused"
@@ -105,7 +109,6 @@ class EventName(StrEnum):
     OUTGOING_REVIEWED = "mail.outgoing.reviewed"
     OUTGOING_HELD_REFUSED = "mail.outgoing.held_refused"
     DISCLAIMER_LEFT_OUT = "mail.outgoing.disclaimer_left_out"
-    DELIVERY_REPORTED = "mail.outgoing.reported"
 
     QUEUE_READ = "mail.queue.read"
     QUEUE_HURRIED = "mail.queue.hurried"
@@ -125,6 +128,10 @@ class EventName(StrEnum):
     SECURE_MESSAGE_EXTENDED = "portal.message.extended"
     ACCESS_ASKED = "portal.access.asked"
     ACCESS_SETTLED = "portal.access.settled"
+
+    LARGE_FILE_JUDGED = "store.large_file.judged"
+    LARGE_FILE_DOWNLOADED = "store.large_file.downloaded"
+    LARGE_FILE_DELETED = "store.large_file.deleted"
     PASSKEY_KEPT = "portal.passkey.kept"
     PASSKEY_USED = "portal.passkey.used"
     PASSKEY_REMOVED = "portal.passkey.removed"

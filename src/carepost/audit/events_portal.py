@@ -103,3 +103,42 @@ class AccessSettled(Event):
     trace: TraceId
     request: int
     approved: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyKept(Event):
+    """A reader outside kept a passkey for their address, with what they had proved of themselves then."""
+
+    name: ClassVar = EventName.PASSKEY_KEPT
+    message: int
+    trace: TraceId
+    passkey: int
+    proved: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyUsed(Event):
+    """It stood in for the code by mail."""
+
+    name: ClassVar = EventName.PASSKEY_USED
+    message: int
+    trace: TraceId
+    passkey: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyRemoved(Event):
+    name: ClassVar = EventName.PASSKEY_REMOVED
+    message: int
+    trace: TraceId
+    passkey: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasskeyCopied(Event):
+    """Its counter did not grow: there may be a second of it. It opens nothing any more."""
+
+    name: ClassVar = EventName.PASSKEY_COPIED
+    message: int
+    trace: TraceId
+    passkey: int

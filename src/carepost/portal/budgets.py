@@ -42,6 +42,15 @@ class Budgets:
         theirs = await self._spend(tx, self._source("portal codes from", client))
         return mine <= self.policy.codes_per_address_hour and theirs <= self.policy.codes_per_source_hour
 
+    async def count_passkey(
+        self, tx: Transaction, organisation: OrganisationId, message: int, client: str | None
+    ) -> None:
+        """Count one more question to a passkey, of a message and from a network. Raises TooMany."""
+        mine = await self._spend(tx, self.edge.token(organisation, "portal passkeys of", str(message)))
+        theirs = await self._spend(tx, self._source("portal passkeys from", client))
+        if mine > self.policy.passkey_tries_per_hour or theirs > self.policy.codes_per_source_hour:
+            raise TooMany
+
     async def is_worn_out(self, tx: Transaction, client: str | None) -> bool:
         """Whether a network has been wrong too often in this hour."""
         key = self._source("portal failures", client)

@@ -58,6 +58,9 @@ class What(StrEnum):
     EXTENDED = "extended"
     REVOKED = "revoked"
     EXPIRED = "expired"
+    PASSKEY_KEPT = "passkey kept"
+    PASSKEY_REMOVED = "passkey removed"
+    PASSKEY_COPIED = "passkey copied"  # its counter did not grow: it is not accepted any more
 
 
 class Channel(StrEnum):
@@ -102,6 +105,9 @@ class PortalPolicy:
     reply_mb: int = 25
     invitations_per_day: int = 50  # of one mailbox
     requests_per_message: int = 5
+    challenge_lasts: timedelta = timedelta(minutes=5)
+    passkeys_max: int = 10  # of one address with one organisation
+    passkey_tries_per_hour: int = 30  # of one message; and from one network as many as codes
     # How often a running download asks whether it still may.
     recheck: timedelta = timedelta(seconds=1)
 

@@ -123,9 +123,12 @@ DELETE FROM portal_session
  WHERE organisation_id = %(organisation)s AND message_id = %(message)s AND token_hash = %(token)s;
 
 -- forget_sessions --
--- Sessions and codes that nobody can use any more.
+-- Sessions, codes and challenges that nobody can use any more.
 WITH sessions AS (
        DELETE FROM portal_session WHERE organisation_id = %(organisation)s AND (seen_at < %(idle)s OR begun_at < %(begun)s)
+     ),
+     challenges AS (
+       DELETE FROM portal_challenge WHERE organisation_id = %(organisation)s AND expires_at < %(codes)s
      )
 DELETE FROM portal_code WHERE organisation_id = %(organisation)s AND expires_at < %(codes)s;
 

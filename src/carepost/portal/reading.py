@@ -132,7 +132,7 @@ class Reading:
     async def begin(self, link_text: str, client: str | None) -> Browser:
         """The button was pressed: send a code. Raises NoLonger, Frozen, TooMany."""
         link = links.read_link(link_text)
-        message = await self._by_link(link, client)
+        message = await self.by_link(link, client)
         browser = Browser(name=links.name_of(message.lookup), token=links.new_token(), client=client)
         async with self.messages.db.transaction(message.organisation) as tx:
             now = self.messages.clock.now()
@@ -145,7 +145,7 @@ class Reading:
         """Another code of the kind that this browser waits for. Raises as `begin`."""
         standing = await self.stand(browser)
         if standing.step is Step.TEXT:
-            await self._text_code(standing.message, browser)
+            await self.text_code(standing.message, browser)
             return
         if standing.step is not Step.CODE:
             raise NotPossible("No code is needed here.")
@@ -155,13 +155,13 @@ class Reading:
 
     async def stand(self, browser: Browser) -> Standing:
         """Where the browser stands. Raises NoLonger, Frozen (before it is open), AskAgain."""
-        message = await self._by_name(browser.name)
+        message = await self.by_name(browser.name)
         async with self.messages.db.transaction(message.organisation) as tx:
-            return await self._stand(tx, message, browser)
+            return await self.stand_in(tx, message, browser)
 
     async def give_code(self, browser: Browser, typed: str) -> Proof:
         """Try the code that was sent. Raises NoLonger, AskAgain, TooMany."""
-        message = await self._by_name(browser.name)
+        message = await self.by_name(browser.name)
         async with self.messages.db.transaction(message.organisation) as tx:
             await repo.lock(tx, message.organisation, message.id)
             fresh = await self.messages.get(tx, message.organisation, message.id)
@@ -173,16 +173,16 @@ class Reading:
                 raise TooMany
             proof = await self._try_code(tx, fresh, browser, links.read_code(typed))
         if proof.tried is Tried.RIGHT and proof.step is Step.TEXT:
-            await self._text_code(message, replace(browser, token=proof.token))
+            await self.text_code(message, replace(browser, token=proof.token))
         return proof
 
     async def give_phrase(self, browser: Browser, typed: str) -> Proof:
         """Try the agreed phrase. It is counted first and forgiven when it was right. Raises NoLonger, AskAgain."""
-        message = await self._by_name(browser.name)
+        message = await self.by_name(browser.name)
         organisation, now = message.organisation, self.messages.clock.now()
         async with self.messages.db.transaction(organisation) as tx:
             await repo.lock(tx, organisation, message.id)
-            standing = await self._stand(tx, message, browser)
+            standing = await self.stand_in(tx, message, browser)
             if standing.step is not Step.PHRASE or message.salt is None:
                 raise AskAgain
             failures = await repo.count_failure(tx, organisation, message.id, now=now, since=now - _DAY)
@@ -195,12 +195,12 @@ class Reading:
             await repo.lock(tx, organisation, message.id)
             if await self._opens(tx, message, key):
                 await repo.forgive_failure(tx, organisation, message.id)
-                return await self._step_on(tx, message, browser, Step.PHRASE, phrase_key=key)
-            return await self._was_wrong(tx, message, browser, "phrase", failures)
+                return await self.step_on(tx, message, browser, Step.PHRASE, phrase_key=key)
+            return await self.was_wrong(tx, message, browser, "phrase", failures)
 
     async def leave(self, browser: Browser) -> None:
         """Shut it in this browser."""
-        message = await self._by_name(browser.name)
+        message = await self.by_name(browser.name)
         async with self.messages.db.transaction(message.organisation) as tx:
             await repo.end_session(tx, message.organisation, message.id, token=browser.token_hash)
 
@@ -211,10 +211,10 @@ class Reading:
 
         Raises NoLonger, AskAgain, DoesNotOpen when the stored bytes are not those that were sealed (R125).
         """
-        message = await self._by_name(browser.name)
+        message = await self.by_name(browser.name)
         organisation = message.organisation
         async with self.messages.db.transaction(organisation) as tx:
-            standing = await self._stand(tx, message, browser)
+            standing = await self.stand_in(tx, message, browser)
             if standing.step is not Step.OPEN:
                 raise AskAgain
             if message.kind is Kind.INVITATION:
@@ -251,7 +251,7 @@ class Reading:
 
     # --- within -----------------------------------------------------------------------------------------------------
 
-    async def _by_link(self, link: Link | None, client: str | None) -> SecureMessage:
+    async def by_link(self, link: Link | None, client: str | None) -> SecureMessage:
         async with self.messages.db.transaction() as tx:
             worn_out = await self.budgets.is_worn_out(tx, client)
             found = await repo.whose(tx, link.lookup) if link else None
@@ -266,7 +266,7 @@ class Reading:
             raise Frozen
         return message
 
-    async def _by_name(self, name: str) -> SecureMessage:
+    async def by_name(self, name: str) -> SecureMessage:
         lookup = links.read_name(name)
         if lookup is None:
             raise NoLonger
@@ -289,7 +289,7 @@ class Reading:
                 return None
             return await self.messages.opened(tx, organisation, row)
 
-    async def _stand(self, tx: Transaction, message: SecureMessage, browser: Browser) -> Standing:
+    async def stand_in(self, tx: Transaction, message: SecureMessage, browser: Browser) -> Standing:
         now = self.messages.clock.now()
         row = await repo.session(
             tx,
@@ -307,7 +307,7 @@ class Reading:
         return Standing(message=message, step=row.step, sealed_key=row.sealed_key)
 
     async def _try_code(self, tx: Transaction, message: SecureMessage, browser: Browser, code: str) -> Proof:
-        standing = await self._stand(tx, message, browser)
+        standing = await self.stand_in(tx, message, browser)
         if standing.step not in _CHANNELS:
             raise AskAgain
         channel = _CHANNELS[standing.step]
@@ -327,11 +327,11 @@ class Reading:
         if hmac.compare_digest(stored, links.code_hash(self.messages.edge, browser.token_hash, code)):
             if not await repo.use_code(tx, message.organisation, message.id, number):
                 return Proof(Tried.OVER)
-            return await self._step_on(tx, message, browser, standing.step)
+            return await self.step_on(tx, message, browser, standing.step)
         failures = await repo.count_failure(tx, message.organisation, message.id, now=now, since=now - _DAY)
-        return await self._was_wrong(tx, message, browser, channel.value, failures)
+        return await self.was_wrong(tx, message, browser, channel.value, failures)
 
-    async def _step_on(
+    async def step_on(
         self,
         tx: Transaction,
         message: SecureMessage,
@@ -339,8 +339,9 @@ class Reading:
         step: Step,
         *,
         phrase_key: bytes | None = None,
+        to: Step | None = None,
     ) -> Proof:
-        to, token = _next(message, step), links.new_token()
+        to, token = to or _next(message, step), links.new_token()
         sealed = seal_for_browser(links.token_key(token), message.trace, phrase_key) if phrase_key else None
         moved = await repo.step_on(
             tx,
@@ -360,7 +361,7 @@ class Reading:
             await self._note(tx, message, What.OPENED, browser, event)
         return Proof(Tried.RIGHT, token, to)
 
-    async def _was_wrong(
+    async def was_wrong(
         self, tx: Transaction, message: SecureMessage, browser: Browser, proof: str, failures: int
     ) -> Proof:
         await self.budgets.count_failure(tx, browser.client)
@@ -440,7 +441,7 @@ class Reading:
         await self.messages.post.send(tx, message.organisation, head.to, code_letter(head, code=code, minutes=minutes))
         await self.messages.record_.note(tx, message, What.CODE_SENT, where=browser.client or "")
 
-    async def _text_code(self, message: SecureMessage, browser: Browser) -> None:
+    async def text_code(self, message: SecureMessage, browser: Browser) -> None:
         """By telephone. The code is written down first; the provider is waited for with nothing held."""
         async with self.messages.db.transaction(message.organisation) as tx:
             await repo.lock(tx, message.organisation, message.id)

@@ -27,6 +27,7 @@ from carepost.web.cleaning import clean, read
 from carepost.web.content.site import disposition
 from carepost.web.mail.letter import bodies_of, kind_words, plain_text
 from carepost.web.mail.pages import size_words
+from carepost.web.portal.passkeys import passkey_doors
 from carepost.web.portal.site import Call, PortalDoor
 
 _FRAME = (Path(__file__).parent.parent / "content" / "page.html").read_text()
@@ -44,6 +45,9 @@ _LOG_WORDS = {
     What.ASKED: "Somebody else asked for access",
     What.FROZEN: "It was shut after too many wrong tries",
     What.EXTENDED: "It was given more time",
+    What.PASSKEY_KEPT: "A passkey was kept",
+    What.PASSKEY_REMOVED: "A passkey was removed",
+    What.PASSKEY_COPIED: "A passkey that seems to be copied was tried",
 }
 
 
@@ -79,6 +83,7 @@ def portal_doors() -> tuple[PortalDoor, ...]:
         PortalDoor(path="/r/{name}/ask", method="GET", enter=_ask_form),
         PortalDoor(path="/r/{name}/ask", method="POST", enter=_ask),
         PortalDoor(path="/r/{name}/leave", method="POST", enter=_leave),
+        *passkey_doors(),
     )
 
 
@@ -95,6 +100,9 @@ async def _start(call: Call) -> Response:
 
 
 async def _begin(call: Call) -> Response:
+    if call.form.text("with") == "passkey":
+        browser, has = await call.site.passkeys.begin(call.request.path_params["link"], call.client)
+        return call.go(f"/r/{browser.name}/passkey" if has else f"/r/{browser.name}", browser=browser)
     browser = await call.site.reading.begin(call.request.path_params["link"], call.client)
     return call.go(f"/r/{browser.name}", browser=browser)
 
@@ -179,6 +187,7 @@ async def _letter(call: Call) -> Response:
         other=("text" if as_html else "html") if bodies.plain and bodies.html else "",
         files=files,
         may_answer=message.replies < call.site.policy.replies_max,
+        has_passkey=await call.site.passkeys.is_enough(message),
         answered=call.request.query_params.get("sent") == "1",
     )
 

@@ -4,7 +4,7 @@ Promises
     A GET changes nothing and shows nothing until a proof was given: scanners that fetch every link do no harm.
     One message, one cookie: who has opened one message is known to no other, and no page lists messages.
     Unknown, revoked and expired are the same page, byte for byte.
-    Nothing needs JavaScript, and nothing is loaded from elsewhere.
+    Nothing needs JavaScript, and nothing is loaded from elsewhere. The one script is for passkeys, which need it.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,6 +24,7 @@ from carepost.infra.log import get_logger
 from carepost.infra.vault import DoesNotOpen
 from carepost.portal.asking import Asking
 from carepost.portal.model import PortalPolicy
+from carepost.portal.passkeys import Passkeys
 from carepost.portal.reading import AskAgain, Browser, Frozen, NoLonger, Reading
 from carepost.portal.replying import Replying
 from carepost.web.forms import Form
@@ -34,7 +35,9 @@ from carepost.web.uploads import Uploads
 
 log = get_logger("web")
 
+_SCRIPT = "passkeys.js"
 _TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
+_TYPES |= {".js": "text/javascript; charset=utf-8"}
 _FORM_OCTETS_MAX = 64 << 10
 _FORM_FIELDS_MAX = 20
 
@@ -51,6 +54,10 @@ class PortalSite:
     product: str = "Carepost"
     service_desk: str = ""
     zone: tzinfo = field(default_factory=lambda: ZoneInfo("Europe/London"))
+
+    @property
+    def passkeys(self) -> Passkeys:
+        return Passkeys(reading=self.reading)
 
     def cookie(self, name: str) -> str:
         """One for each message, so that no other can be opened with it."""
@@ -137,7 +144,16 @@ def build_portal(site: PortalSite, doors: tuple[PortalDoor, ...]) -> ASGIApp:
         return _sorry(Call(site=site, templates=pages, request=request), Broken("page failed"))
 
     app = Starlette(routes=routes, exception_handlers={404: missing, 405: missing, 500: broken})
-    return _Headers(app, site_headers(content_origin="'self'", secure=site.policy.is_secure))
+    return _Headers(app, _with_passkeys(site_headers(content_origin="'self'", secure=site.policy.is_secure)))
+
+
+def _with_passkeys(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The portal's own pages may ask the reader's authenticator; nothing else that is framed may."""
+    refused, mine = (
+        "publickey-credentials-get=()",
+        "publickey-credentials-create=(self), publickey-credentials-get=(self)",
+    )
+    return {**headers, "permissions-policy": headers["permissions-policy"].replace(refused, mine)}
 
 
 def _endpoint(
@@ -224,7 +240,7 @@ def _static(addresses: Mapping[str, str]) -> Callable[[Request], Awaitable[Respo
     known: dict[str, Path] = {
         at.removeprefix("/static/"): HERE / "static" / name
         for name, at in addresses.items()
-        if Path(name).suffix in _TYPES
+        if Path(name).suffix in _TYPES and (Path(name).suffix != ".js" or name == _SCRIPT)
     }
     mark = addresses["carepost.css"].split("/")[2]
     known |= {f"{mark}/{name}": HERE / "static" / name for name in addresses if name.startswith("fonts/")}
