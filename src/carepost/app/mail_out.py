@@ -24,6 +24,7 @@ from carepost.gateway.out_carry import Carrying
 from carepost.gateway.out_change import Changing
 from carepost.gateway.out_consider import Considering, OutboundLimits
 from carepost.gateway.out_decide import OutboundDecks
+from carepost.gateway.out_held import HeldMail
 from carepost.gateway.out_keep import Keeping
 from carepost.gateway.out_links import PortalLinks
 from carepost.gateway.out_open import Opening
@@ -55,6 +56,7 @@ class MailOutRooms:
     prompts: Prompts
     storms: StormBreaker
     rules: RulesKeeping
+    held: HeldMail
 
 
 # Whoever looks for malware; None: as the settings say.
@@ -103,6 +105,7 @@ def mail_out_rooms(
     carrying = Carrying(
         edge=areas.edge, audit=areas.audit, queue=queue, links=links, host=settings.service.hostname, rules=rules
     )
+    changing = Changing(opening=opening, carrying=carrying, directory=directory, audit=areas.audit, clock=clock)
     prompts, storms = Prompts(db=db, clock=clock), StormBreaker(db=db, edge=areas.edge, clock=clock)
     limits = SendingLimits(clock=clock, policy=sending_policy(settings))
     outbound = Outbound(
@@ -113,7 +116,7 @@ def mail_out_rooms(
         post=post,
         audit=areas.audit,
         clock=clock,
-        changing=Changing(opening=opening, carrying=carrying, directory=directory, audit=areas.audit, clock=clock),
+        changing=changing,
         delay=_delay(settings),
     )
     return MailOutRooms(
@@ -132,6 +135,7 @@ def mail_out_rooms(
         prompts=prompts,
         storms=storms,
         rules=rules,
+        held=HeldMail(changing=changing, post=post),
     )
 
 
@@ -187,7 +191,11 @@ def _considering(
         limits=limits,
         decks=OutboundDecks(routes=shipped_outbound(), care=shipped_care()),
         clock=areas.clock,
-        policy=OutboundLimits(private_visible_max=settings.mail_out.visible_private, free_mail=people.free_mail),
+        policy=OutboundLimits(
+            private_visible_max=settings.mail_out.visible_private,
+            free_mail=people.free_mail,
+            texts=bool(settings.portal.texts_url or settings.portal.texts_file),
+        ),
     )
 
 

@@ -190,13 +190,23 @@ class Carrying:
         return Carried(changes=tuple(changes), events=tuple(events))
 
     async def record(
-        self, tx: Transaction, organisation: OrganisationId, events: Sequence[tuple[OrganisationId, Event]]
+        self,
+        tx: Transaction,
+        organisation: OrganisationId,
+        events: Sequence[tuple[OrganisationId, Event]],
+        *,
+        own: tuple[Actor, Event] | None = None,
     ) -> None:
-        """The record, last, in the order of organisations. The transaction acts for `organisation` again at the end."""
-        for whose, event in sorted(events, key=lambda pair: pair[0]):
+        """The record, last, in the order of organisations. The transaction acts for `organisation` again at the end.
+
+        `own`: who had it carried out, and what they did, in the record of `organisation`.
+        """
+        written = [(whose, RELEASE, event) for whose, event in events]
+        written += [(organisation, *own)] if own is not None else []
+        for whose, actor, event in sorted(written, key=lambda one: one[0]):
             if whose != organisation:
                 await tx.act_for(whose)
-            await self.audit.record(tx, RELEASE, event)
+            await self.audit.record(tx, actor, event)
             if whose != organisation:
                 await tx.act_for(organisation)
 
@@ -350,6 +360,9 @@ def _wanted(load: Load, form: Form) -> LinkWanted:
         address=one.address,
         raw=form.raw,
         passphrase=details.passphrase,
+        agreed=Agreed(details.agreed),
+        telephone=details.telephone,
+        patient=details.patient,
     )
 
 

@@ -11,7 +11,7 @@ Promises
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 
 from carepost.audit.model import Actor
@@ -29,16 +29,15 @@ from carepost.gateway.out_decide import OutboundDecks, Ruling, Spread, rule_outb
 from carepost.gateway.out_facts import RECIPIENTS, Destination, private_people
 from carepost.gateway.out_form import Names, faults, names, visible_keys
 from carepost.gateway.out_ports import LimitsSending, LooksAtRecipients, RecipientsAsked
-from carepost.gateway.out_rules import AboutLinks, LooksUpRules, ServiceRulesOnly
+from carepost.gateway.out_proof import unproved
+from carepost.gateway.out_rules import AboutLinks, LooksUpRules, ServiceRulesOnly, needs_words
 from carepost.gateway.outgoing import Consideration, OutDoor, Submission
 from carepost.gateway.rules import rule_findings
 from carepost.mailauth.fields import split_message
 from carepost.message.model import Message
 from carepost.policy.outbound import Reach, Sensitivity
 from carepost.policy.rules import OutgoingRules
-from carepost.portal.links import normal_phrase
-from carepost.portal.model import Agreed
-from carepost.portal.secure_messages import PHRASE_MIN
+from carepost.portal.model import Level
 
 _LATER = "The message cannot be looked at just now. Nothing is lost and nothing was sent; please try again."
 # Without these nobody has looked for what must not leave: the walk does not start.
@@ -57,6 +56,8 @@ class OutboundLimits:
     # R151: so many private mailboxes may stand in one header, and then each gets a message of their own.
     private_visible_max: int = 5
     free_mail: frozenset[Domain] = frozenset()
+    # Whether codes can be sent to telephones: a provider is set (L3).
+    texts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +84,11 @@ class Considered:
     sender: Sender | None
     message: Message | None
     destinations: tuple[Destination, ...]
+    least: Level = Level.MAILBOX  # what readers of its links must prove at least
 
     @property
     def consideration(self) -> Consideration:
-        return self.ruling.consideration(self.findings, self.refusals)
+        return replace(self.ruling.consideration(self.findings, self.refusals), least=self.least)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,10 +146,12 @@ class Considering:
             require_tls=submission.require_tls,
         )
         ruling = await AboutLinks(rules=self.rules).ask(ruling, submission, rules, findings)
+        today = self.clock.now().date()
         return Considered(
             ruling=ruling,
             findings=tuple(findings),
-            refusals=(),
+            refusals=tuple(unproved(submission, ruling.routes, texts=self.policy.texts, today=today)),
+            least=Level.AGREED if needs_words(rules, findings) else Level.MAILBOX,
             sender=sender,
             message=message,
             destinations=tuple(destinations),
@@ -206,9 +210,6 @@ class Considering:
     def _too_many(self, submission: Submission) -> list[str]:
         if not submission.recipients:
             return ["It is for nobody. Name at least one recipient."]
-        phrase = submission.passphrase
-        if phrase is not None and len(normal_phrase(phrase, Agreed.PHRASE)) < PHRASE_MIN:
-            return [f"The agreed phrase is too short to protect anything: it needs {PHRASE_MIN} letters or digits."]
         try:
             self.limits.refuse_too_many(len({one.address.key for one in submission.recipients}))
         except NotPossible as too_many:

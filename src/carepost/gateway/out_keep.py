@@ -15,6 +15,7 @@ from carepost.gateway import out_repo, repo
 from carepost.gateway.examine import aside
 from carepost.gateway.model import Finding
 from carepost.gateway.out_consider import Considered, Sender
+from carepost.gateway.out_proof import about_patient, telephone_number
 from carepost.gateway.out_repo import NewRecipient
 from carepost.gateway.out_seal import OutDetails, OutRecipientDetails, Sealing, key_aad
 from carepost.gateway.outgoing import (
@@ -326,6 +327,9 @@ def _details(submission: Submission, considered: Considered, sender: Sender, mes
         send_at=submission.send_at.timestamp() if submission.send_at else None,
         answers_to=(back.mailbox, back.folder, back.uid, back.was_bcc) if back else None,
         client=str(submission.client_ip or ""),
+        agreed=submission.agreed.value,
+        telephone=telephone_number(submission.telephone) if submission.telephone else None,
+        patient=about_patient(considered.findings),
     )
 
 

@@ -12,7 +12,7 @@ from carepost.directory.service import Directory
 from carepost.gateway.out_ports import LinkWanted, Notice
 from carepost.infra.db import Transaction
 from carepost.portal.invitations import Letterhead, notice
-from carepost.portal.model import PortalLetter
+from carepost.portal.model import Level, PortalLetter
 from carepost.portal.secure_messages import Prepping, SecureMessages, agreed_words
 
 # The one address that notices come from, at the domain of whoever sends: people can learn it (R117).
@@ -48,7 +48,11 @@ class PortalLinks:
             sender_name=wanted.sender_name,
             organisation_name=name,
             raw=wanted.raw,
+            patient=wanted.patient,
+            level=Level.STRONG if wanted.telephone else Level.MAILBOX,  # with a phrase it becomes AGREED
             phrase=wanted.passphrase,
+            agreed=wanted.agreed,
+            telephone=wanted.telephone,
         )
         return ReadyLink(await self.secure.prepare(letter), name)
 

@@ -15,6 +15,7 @@ from carepost.infra.db import Transaction
 from carepost.message.model import Message
 from carepost.policy.outbound import Reach
 from carepost.policy.rules import OutgoingRules
+from carepost.portal.model import Agreed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +128,9 @@ class LinkWanted:
     address: EmailAddress
     raw: bytes = field(repr=False)  # as this recipient may see it: no Bcc
     passphrase: str | None = field(default=None, repr=False)
+    agreed: Agreed = Agreed.PHRASE
+    telephone: str | None = field(default=None, repr=False)
+    patient: bool | None = None  # it holds a patient's details; None: not known
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,12 @@ from carepost.base.ids import OrganisationId, PersonId
 from carepost.gateway.disclosure import sensitivity_of
 from carepost.gateway.model import Finding
 from carepost.gateway.out_decide import Ruling
+from carepost.gateway.out_proof import level_of
 from carepost.gateway.outgoing import Answer, Choice, OutDoor, Question, Route, Submission
 from carepost.infra.db import Transaction
 from carepost.policy.outbound import Sensitivity
 from carepost.policy.rules import Chosen, OutgoingRules, ServiceRules, in_force
+from carepost.portal.model import Level
 
 GUIDANCE, AGREE = "link-guidance", "agree-on-words"
 VERSION = "1"
@@ -68,7 +70,7 @@ class AboutLinks:
             return ruling
         others = len(linked) < len(ruling.routes)
         asked = []
-        if needs_words(rules, findings) and submission.passphrase is None:
+        if needs_words(rules, findings) and level_of(submission) is Level.MAILBOX:
             choices = (Choice.LEAVE_OUT,) if others else ()
             asked.append(_words(rules, choices, linked))
         # A mail program's message is not kept waiting for a text that its sender may read at leisure.

@@ -13,6 +13,7 @@ from carepost.base.address import EmailAddress
 from carepost.base.ids import OrganisationId, TraceId
 from carepost.gateway.outgoing import Answer, Choice, Question
 from carepost.infra import vault
+from carepost.portal.model import Agreed
 
 
 class OutDetails(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
@@ -35,6 +36,9 @@ class OutDetails(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     answers_to: tuple[int, int, int, bool | None] | None = None  # mailbox, folder, uid, was Bcc
     client: str = ""
     sender_name: str = ""
+    agreed: str = Agreed.PHRASE.value
+    telephone: str | None = None
+    patient: bool | None = None  # it holds a patient's details; None: not known
 
 
 class OutRecipientDetails(msgspec.Struct, frozen=True, array_like=True, kw_only=True):

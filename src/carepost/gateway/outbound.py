@@ -54,6 +54,7 @@ from carepost.gateway.outgoing import (
     Wanted,
 )
 from carepost.infra.db import Transaction
+from carepost.portal.model import Agreed
 from carepost.store.model import Flag, SpecialUse
 from carepost.store.objects import store_object
 from carepost.store.sent import KnownObject, Target, lay_in_own
@@ -367,15 +368,6 @@ class Outbound:
         """Try again for a recipient who did not get it, or by the secure link. Raises NotAllowed, NotPossible."""
         await self.changing.resend(actor, outgoing, seq, by_link=by_link)
 
-    async def let_go(
-        self, actor: Actor, outgoing: OutgoingId, *, reason: str, organisation: OrganisationId | None = None
-    ) -> int:
-        """An administrator has looked at what was held. Returns for how many. Raises NotAllowed, NotPossible.
-
-        `organisation` None: the actor's own; the operator at the command line has none.
-        """
-        return await self.changing.let_go(actor, outgoing, reason=reason, organisation=organisation)
-
     async def recall(
         self, actor: Actor, outgoing: OutgoingId, recipients: Sequence[EmailAddress] | None = None
     ) -> RecallReport:
@@ -436,4 +428,6 @@ def _submission(
         require_tls=details.require_tls,
         secure=details.secure,
         passphrase=details.passphrase,
+        agreed=Agreed(details.agreed),
+        telephone=details.telephone,
     )

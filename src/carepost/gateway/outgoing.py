@@ -19,6 +19,7 @@ from carepost.base.ids import FolderId, MailboxId, OrganisationId, OutgoingId, P
 from carepost.delivery.model import LeastTls
 from carepost.gateway.model import Finding
 from carepost.policy.actions import Decision
+from carepost.portal.model import Agreed, Level
 
 FINGERPRINT_DIGITS = 16
 
@@ -111,6 +112,8 @@ class Submission:
     require_tls: bool = False  # RFC 8689
     secure: bool = False  # the button: by the secure link to everybody who is not on the register
     passphrase: str | None = field(default=None, repr=False)  # agreed by voice, for readers at L2
+    agreed: Agreed = Agreed.PHRASE  # what the passphrase is
+    telephone: str | None = field(default=None, repr=False)  # for a reader at L3: codes go there too
     client_ip: IPv4Address | IPv6Address | None = None
     once: str = ""  # the number of a form that was never saved: of two presses of it, one sends
 
@@ -167,6 +170,7 @@ class Consideration:
     refusals: tuple[str, ...]  # in words: From, limits, header injection. The whole message is not taken
     findings: tuple[Finding, ...]
     answered: tuple[tuple[Question, Answer], ...] = ()
+    least: Level = Level.MAILBOX  # what readers of its links must prove at least (ADR-0017)
 
     @property
     def may_leave(self) -> bool:
