@@ -163,6 +163,38 @@ def test_without_script_and_with_agreed_words(portal: Portal, reader: Callable[.
     assert download.value.suggested_filename == "results.pdf"
 
 
+def test_a_passkey_is_kept_and_opens_the_next_message(portal: Portal, reader: Callable[..., Page]) -> None:
+    made, page = portal.send(), reader(width=320)
+    device = page.context.new_cdp_session(page)
+    device.send("WebAuthn.enable")
+    options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
+    options |= {"isUserVerified": True, "automaticPresenceSimulation": True}
+    device.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    page.goto(made.link)
+    assert_accessible(page)
+    page.get_by_role("button", name="Send me a code").click()
+    type_code(portal, page)
+    page.get_by_role("button", name="Read the message").click()
+    page.get_by_role("button", name="Keep a passkey").click()
+    page.get_by_text("Your passkey is kept").wait_for()
+    assert_accessible(page)
+    made = portal.send()
+    sent = len(portal.world.queue.sent)
+    page.goto(made.link)
+    page.get_by_role("button", name="I have a passkey").click()
+    page.get_by_role("heading", name="Use your passkey").wait_for()
+    assert_accessible(page)
+    photograph(page, "secure-passkey-320")
+    page.get_by_role("button", name="Use my passkey").click()
+    page.get_by_text("Everything is normal").wait_for()
+    assert page.get_by_role("button", name="Keep a passkey").count() == 0
+    assert len(portal.world.queue.sent) == sent
+    page.get_by_role("link", name="Your passkeys").click()
+    page.get_by_role("button", name="Remove the passkey").click()
+    page.get_by_text("The passkey is removed").wait_for()
+    assert_accessible(page)
+
+
 def test_by_keyboard_alone(portal: Portal, reader: Callable[..., Page]) -> None:
     made, page = portal.send(), reader()
     page.goto(made.link)

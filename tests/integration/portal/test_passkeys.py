@@ -10,7 +10,7 @@ from tests.fakes.asgi_browser import AsgiBrowser, Page
 from tests.fakes.authenticator import Authenticator, octets_of, text_of
 from tests.fakes.portal_world import PATIENT, PORTAL, PortalWorld
 
-from carepost.audit.events_portal import PasskeyCopied, PasskeyKept, PasskeyRemoved, PasskeyUsed
+from carepost.audit import events_portal
 from carepost.base.address import EmailAddress
 from carepost.base.ids import OutgoingId
 from carepost.message.parse import parse
@@ -92,7 +92,7 @@ async def test_the_next_message_opens_with_a_passkey_and_no_code_is_sent(world: 
     assert "The second." in page.text
     assert world.queue.sent == []
     assert await letters(world) == []
-    assert await events(world) >= {PasskeyKept.name, PasskeyUsed.name}
+    assert await events(world) >= {events_portal.PasskeyKept.name, events_portal.PasskeyUsed.name}
     [record] = await world.secure.record(world.ours, OutgoingId(8))
     assert record.first(What.OPENED) is not None
     assert record.first(What.CODE_SENT) is None
@@ -226,7 +226,7 @@ async def test_a_passkey_that_counts_backwards_is_accepted_no_more_and_the_sende
     page = await thief.opens(made)
     assert page.status == 400
     assert "use a code" in page.text
-    assert PasskeyCopied.name in await events(world)
+    assert events_portal.PasskeyCopied.name in await events(world)
     [letter] = await letters(world)
     assert "copied" in letter
     reader.browser = world.browser()
@@ -243,7 +243,7 @@ async def test_who_removes_theirs_reads_by_a_code_and_the_sender_is_told(world: 
     fields = {"csrf": reader.proof, "passkey": number}
     assert (await reader.browser.post(f"{reader.at}/passkeys/remove", fields)).status == 303
     assert (await reader.browser.post(f"{reader.at}/passkeys/remove", fields)).status == 404
-    assert PasskeyRemoved.name in await events(world)
+    assert events_portal.PasskeyRemoved.name in await events(world)
     [letter] = await letters(world)
     assert "removed a passkey" in letter
     reader.browser = world.browser()
