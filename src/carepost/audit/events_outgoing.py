@@ -72,7 +72,7 @@ class OutgoingReleased(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingNotDelivered(Event):
-    """One recipient will not get it: `outcome` is "failed" or "expired"."""
+    """One recipient will not get it: `outcome` is "failed", "expired", or "reported" by who had taken it."""
 
     name: ClassVar = EventName.OUTGOING_NOT_DELIVERED
     trace: TraceId

@@ -29,6 +29,7 @@ from carepost.gateway.verdict import SearchBy, details_for, findable, held_key_a
 from carepost.infra import vault
 from carepost.infra.db import Database, Transaction
 from carepost.infra.vault import EdgeKey
+from carepost.message.dsn import looks_like_dsn
 from carepost.message.model import Message
 from carepost.message.summary import summarise
 from carepost.message.words import search_text
@@ -241,7 +242,8 @@ def _sealed(message: Message, organisations: Sequence[OrganisationId]) -> dict[O
 def _arrivals(
     share: "_Share", delivered: Mapping[MailboxId, Disposition], acting: frozenset[MailboxId]
 ) -> list[Arrival]:
-    """What its mailboxes answer or forward by themselves: never what went to Junk or is held."""
+    """What its mailboxes answer or forward by themselves, never what went to Junk; and reports on mail of theirs."""
+    is_report = share.examination.envelope.reverse_path is None and looks_like_dsn(share.examination.message)
     return [
         Arrival(
             mailbox=mailbox,
@@ -250,7 +252,7 @@ def _arrivals(
             warned=one.action is Action.WARN and one.decision.card != OUTSIDE_CARD,
         )
         for mailbox, one in delivered.items()
-        if mailbox in acting and one.action is not Action.JUNK
+        if (one.action is not Action.JUNK if mailbox in acting else is_report)
     ]
 
 

@@ -243,6 +243,11 @@ def _threading(message: Message) -> Iterator[bytes]:
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")
 
 
+def plain_envid(envid: str) -> str:
+    """An ENVID as it came in MAIL (xtext), as a report that names it has it. RFC 3461 §4.4, RFC 3464 §2.2.1."""
+    return _from_xtext(envid)
+
+
 def _from_xtext(text: str) -> str:
     """RFC 3461 §4."""
     octets = _XTEXT.sub(lambda found: chr(int(found[1], 16)), text).encode("latin-1", "replace")
@@ -272,9 +277,16 @@ class ReadDsn:
     about: str | None
 
 
+def looks_like_dsn(message: Message) -> bool:
+    """Whether it is worth to be read as a report."""
+    return message.root.media_type == "multipart/report" and any(
+        part.media_type in _STATUS_TYPES for part in message.root.children
+    )
+
+
 def read_dsn(message: Message) -> ReadDsn | None:
     """A report that somebody sent; None when it is none. Never raises."""
-    if message.root.media_type != "multipart/report":
+    if not looks_like_dsn(message):
         return None
     status = next((part for part in message.root.children if part.media_type in _STATUS_TYPES), None)
     if status is None:
