@@ -52,7 +52,7 @@ async def main(given: dict[str, str]) -> None:
             policy=QueuePolicy(lease=timedelta(seconds=lease)),
         )
         world.follows = ForgetsAtOnce()
-        limits = WorkerLimits(renew_seconds=lease / 5, idle_seconds=0.5)
+        limits = WorkerLimits(renew_seconds=lease / 5, idle_seconds=0.5)  # no deadline
         world.settling = type(world.settling)(queue=world.queue, follower=world.follows, bounces=world.bounces)
         outside = WrittenDown(Path(given["arrived"]), float(given["seconds"]))
         await world.worker(limits, transport=outside, settling=world.settling).run()

@@ -224,7 +224,7 @@ async def outside_mail(script: Script, *, ip: str = "127.0.0.1", port: int = 0) 
         server.close()
         host.stop()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(5):  # meant to run out
                 await server.wait_closed()
 
 

@@ -35,6 +35,6 @@ async def while_paused(paused: PausedCommit, first: Any, second: Any) -> tuple[A
         one = group.create_task(first)
         await asyncio.wait_for(paused.reached.wait(), 60)
         other = group.create_task(second)
-        await asyncio.wait({other}, timeout=0.5)
+        await asyncio.wait({other}, timeout=0.5)  # meant to run out
         paused.go_on.set()
     return one.result(), other.result()

@@ -402,8 +402,11 @@ def greets(port: int) -> bool:
 
     Asked again and again by who waits: an answer that is late is one of the next look.
     """
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-        connection.settimeout(10)
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+    ):  # meant to run out, and asked again
+        connection.settimeout(10)  # meant to run out
         return bool(connection.recv(16))
     return False
 

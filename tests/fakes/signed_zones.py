@@ -130,7 +130,9 @@ class SignedZones:
                 raise AssertionError("\n".join(one.read_text("utf-8", "replace") for one in self.folder.glob("*.out")))
             with contextlib.suppress(OSError, dns.exception.DNSException):
                 asked = dns.message.make_query(zone, "SOA", want_dnssec=True)
-                reply = dns.query.udp(asked, "127.0.0.1", port=self.port, timeout=5)  # asked again until `end`
+                reply = dns.query.udp(
+                    asked, "127.0.0.1", port=self.port, timeout=5
+                )  # meant to run out, and asked again
                 if reply.answer and reply.flags & dns.flags.AD:
                     return
             assert time.monotonic() < end, (self.folder / "unbound.out").read_text("utf-8", "replace")

@@ -97,7 +97,7 @@ def test_a_dead_or_hanging_scanner_means_later_and_never_unscanned(spawn: Spawn)
     home = short_home()
     scanner = Scanner(home / "clamd.sock")
     scanner.start()
-    service = spawn({"gateway": {"clamd": str(scanner.path), "scanner_seconds": 3}})
+    service = spawn({"gateway": {"clamd": str(scanner.path), "scanner_seconds": 3}})  # meant to run out
     service.start()
     _until_taken(service)  # on a slow machine a healthy scanner may be late once, and the sender comes again
     scanner.end()
@@ -199,7 +199,7 @@ def test_the_look_at_durability_is_once_a_minute_and_no_setting_makes_it_rarer()
 
 def test_settings_weakened_while_it_runs_close_the_door_within_a_minute(spawn: Spawn) -> None:
     """The looks come every second here; that they are never more than a minute apart is the test above."""
-    service = spawn({"database": {"durability_seconds": 1}})
+    service = spawn({"database": {"durability_seconds": 1}})  # no deadline
     service.start()
     # A look that is three seconds old counts as none, and on a slow machine may be: the next one opens the door again.
     _until_taken(service)

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 import pytest
 from tests.fakes.loop_disk import LoopDisk, make_loop_disk
 from tests.fakes.outside_world import OutsideWorld
-from tests.fakes.running_service import HOSTNAME, RunningService
+from tests.fakes.running_service import HOSTNAME, PATIENCE, RunningService
 from tests.system.conftest import LONG, Spawn
 from tests.system.test_mail_out import ANN, LOU, NHS, TRUST, Out, await_true, letter, list_secure_domains
 from tests.system.test_power_cuts import end_everything, make_the_database_lazy
@@ -57,7 +57,7 @@ class Writers:
     def stop(self) -> None:
         self._stop.set()
         for one in self._threads:
-            one.join(90)
+            one.join(PATIENCE)
             assert not one.is_alive()
 
     @property
@@ -103,7 +103,7 @@ def out(spawn: Spawn, disk: LoopDisk) -> Iterator[Out]:
     try:
         (service.home / "zone.toml").write_text(zone_toml(HOSTNAME))
         service.further = {
-            "mail_out": {"undo_seconds": 1, "undo_seconds_outside": 1, "messages_a_minute": 100_000},
+            "mail_out": {"undo_seconds": 1, "undo_seconds_outside": 1, "messages_a_minute": 100_000},  # no deadline
             "transport": {"connect_to": f"127.0.0.1:{world.port}", "authorities_file": str(service.ca_file)},
         }
         service.write_config()
@@ -162,7 +162,7 @@ def _send_until_the_power_goes(
     load = Writers(out, cut)
     load.start()
     try:
-        await_true(lambda: len(load.acknowledged) >= BEFORE_A_CUT, f"{load.in_doubt=}", seconds=120, pause=0.02)
+        await_true(lambda: len(load.acknowledged) >= BEFORE_A_CUT, f"{load.in_doubt=}", seconds=PATIENCE, pause=0.02)
         time.sleep(chance.uniform(0, 1.5))
         disk.cut_power()
         time.sleep(0.3)  # whatever is still said after the cut counts as well

@@ -146,7 +146,7 @@ def thunderbird() -> Iterator[Marionette]:
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(15)
+            process.wait(60)
         if process.poll() is None:
             process.kill()
             process.wait()

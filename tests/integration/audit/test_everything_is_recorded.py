@@ -198,7 +198,7 @@ async def test_a_rotation_of_keys(database: Database, superuser_dsn: str) -> Non
 
 
 async def test_a_backup(database: Database, superuser_dsn: str, tmp_path: Path) -> None:
-    made = BackupMade(folder=tmp_path, octets=4096, rows=17, seconds=0.5)
+    made = BackupMade(folder=tmp_path, octets=4096, rows=17, seconds=0.5)  # no deadline
     await note_backup(database, FixedClock(), OPERATOR, made)
     with psycopg.connect(superuser_dsn) as connection:
         row = connection.execute(

@@ -379,7 +379,7 @@ async def test_a_worker_that_is_stopped_gives_back_what_it_did_not_come_to(
     world.outside.before = lambda domain: gate if domain.name == "stuck.example" else None
     for number in range(30):
         await world.queued(ours, f"p{number}@stuck.example")
-    worker = world.worker(WorkerLimits(stop_seconds=0.2))
+    worker = world.worker(WorkerLimits(stop_seconds=0.2))  # meant to run out
     running = asyncio.ensure_future(worker.run())
     async with asyncio.timeout(60):
         while not world.outside.at_once["stuck.example"]:

@@ -55,7 +55,7 @@ class SignedWorld:
         """What is said of each signature: by dkimpy of RSA, by our own reader (held to RFC 8463) of Ed25519."""
         headers, body = split_message(raw)
 
-        def record(name: bytes, timeout: int = 5) -> bytes | None:
+        def record(name: bytes, timeout: int = 5) -> bytes | None:  # no deadline
             found = self.zone.get(name.decode().rstrip("."))
             return found[0].encode() if found else None
 

@@ -94,7 +94,7 @@ async def test_a_worker_that_is_killed_in_the_middle_loses_nothing(workers: Work
     """kill -9, twice: the leases lapse, and the next one goes on. Twice sent is at most what was in hand."""
     people = await workers.fill()
     for part in (0.2, 0.5):
-        async with workers.worker(seconds=0.02) as process, asyncio.timeout(DEADLINE):
+        async with workers.worker(seconds=0.02) as process, asyncio.timeout(DEADLINE):  # no deadline
             while workers.copies().total() < len(people) * part:
                 assert process.returncode is None
                 await asyncio.sleep(0.02)

@@ -19,7 +19,7 @@ from tests.fakes.signed_zones import FINGER_ADDRESS, PATH, SignedZones
 from carepost.base.address import Domain
 from carepost.delivery.model import Outcome, VerifiedBy
 from carepost.delivery.tls_policy import DaneState
-from carepost.infra.dns import NetworkResolver
+from carepost.infra.dns import DnsLimits, NetworkResolver
 
 pytestmark = pytest.mark.peer
 
@@ -77,7 +77,8 @@ async def host(world: World, tmp_path: Path) -> AsyncIterator[OutsideHost]:
 
 
 def resolver(world: World, *, trusted: bool = True) -> NetworkResolver:
-    return NetworkResolver(nameservers=["127.0.0.1"], port=world.zones.port, trusted=trusted)
+    limits = DnsLimits(try_seconds=20, question_seconds=60)
+    return NetworkResolver(nameservers=["127.0.0.1"], port=world.zones.port, trusted=trusted, limits=limits)
 
 
 EXPECTED = {

@@ -117,7 +117,7 @@ async def test_a_stopped_scanner_means_try_later(clamd: RunningClamd) -> None:
     """A frozen clamd accepts the connection and says nothing: it must not be taken for a yes."""
     import signal
 
-    scanner = Clamd(clamd.address, ClamdLimits(connect_seconds=0.5, scan_seconds=0.5))
+    scanner = Clamd(clamd.address, ClamdLimits(connect_seconds=0.5, scan_seconds=0.5))  # meant to run out
     clamd.process.send_signal(signal.SIGSTOP)
     try:
         with pytest.raises(ScannerUnavailable):

@@ -89,7 +89,7 @@ async def surgery(database: Database, tmp_path: Path) -> AsyncIterator[Surgery]:
     services = imap_services(
         store, ImapDoor(world.app_passwords), town.directory, SharedMailboxes(database, town.audit)
     )
-    revocations = Revocations(database, RevocationPolicy(poll_seconds=0.2))
+    revocations = Revocations(database, RevocationPolicy(poll_seconds=0.2))  # no deadline
     async with (
         serving(services, revocations, tmp_path / "tls") as (_, ports, authority),
         running(store.changes.run()),

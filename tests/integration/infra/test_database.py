@@ -220,7 +220,7 @@ async def test_an_exhausted_pool_means_try_later(dsn: str) -> None:
 
 
 async def test_a_statement_that_takes_too_long_means_try_later(dsn: str) -> None:
-    async with Database.open(dsn, limits=DatabaseLimits(statement_seconds=2)) as db:
+    async with Database.open(dsn, limits=DatabaseLimits(statement_seconds=2)) as db:  # meant to run out
         with pytest.raises(TryLater):
             async with db.transaction() as tx:
                 await tx.run("SELECT pg_sleep(10)")
@@ -228,7 +228,9 @@ async def test_a_statement_that_takes_too_long_means_try_later(dsn: str) -> None
 
 async def test_a_database_that_is_not_there_means_try_later() -> None:
     with pytest.raises(TryLater):
-        async with Database.open("host=/nonexistent dbname=carepost", limits=DatabaseLimits(acquire_seconds=0.3)):
+        async with Database.open(
+            "host=/nonexistent dbname=carepost", limits=DatabaseLimits(acquire_seconds=0.3)
+        ):  # meant to run out
             pytest.fail("it opened")
 
 

@@ -165,6 +165,6 @@ def test_a_port_in_use_is_an_error_in_words_and_leaves_nothing_open() -> None:
     with taken:
         port = taken.getsockname()[1]
         with pytest.raises(NotPossible, match=f"127.0.0.1:{port}"):
-            listen_on(["[::1]:0", f"127.0.0.1:{port}"], patience_seconds=0.1)
+            listen_on(["[::1]:0", f"127.0.0.1:{port}"], patience_seconds=0.1)  # meant to run out
     with pytest.raises(NotPossible, match="nonsense"):
         listen_on(["nonsense"])

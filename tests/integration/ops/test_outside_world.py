@@ -73,7 +73,7 @@ def tls(authority: DemoAuthority) -> OutsideTls:
 
 @pytest.fixture
 async def outside(authority: DemoAuthority, tls: OutsideTls) -> AsyncIterator[Outside]:
-    letterbox = Letterbox(OutsideLimits(hang_seconds=0.2))
+    letterbox = Letterbox(OutsideLimits(hang_seconds=0.2))  # meant to run out
     sink = Sink(letterbox, tls, FixedClock(NOW))
     async with await asyncio.start_server(sink.converse, host="127.0.0.1", port=0) as server:
         yield Outside(server.sockets[0].getsockname()[1], authority, letterbox)

@@ -58,7 +58,7 @@ async def test_p1_no_false_ending_makes_two_messages(tmp_path: Path, ending: byt
 
 
 async def test_p1_who_waits_after_a_false_ending_is_told_why(tmp_path: Path) -> None:
-    async with world(tmp_path, limits=SmtpLimits(flawed_timeout=0.2)) as here:
+    async with world(tmp_path, limits=SmtpLimits(flawed_timeout=0.2)) as here:  # meant to run out
         client = await _ready_for_content(here)
         client.send(b"Subject: one\n\nbody\n.\n")
         assert (await client.reply()).startswith("550 5.6.11 ")
@@ -279,7 +279,7 @@ async def test_p25_a_command_that_drips_is_not_waited_for(tmp_path: Path) -> Non
     limits = SmtpLimits()
     async with world(tmp_path, limits=limits) as here:
         client = await here.greeted()
-        changed(limits, command_timeout=1)
+        changed(limits, command_timeout=1)  # meant to run out
         await client.say("NOOP")
         dripping = asyncio.create_task(_drip(client, b"NOOP " + b"x" * 400))
         assert (await client.reply()).startswith("421 4.4.2")
@@ -290,7 +290,7 @@ async def test_p25_content_that_drips_is_not_waited_for(tmp_path: Path) -> None:
     limits = SmtpLimits()
     async with world(tmp_path, limits=limits) as here:
         client = await _ready_for_content(here)
-        changed(limits, command_timeout=1)
+        changed(limits, command_timeout=1)  # meant to run out
         dripping = asyncio.create_task(_drip(client, b"x" * 400))
         assert (await client.reply()).startswith("421 4.4.2")
         dripping.cancel()

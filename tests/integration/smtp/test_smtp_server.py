@@ -55,7 +55,7 @@ async def test_250_is_said_only_after_the_gateway_has_returned(tmp_path: Path) -
         client.send(STUFFED)
         await here.inbound.entered.wait()
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
+            async with asyncio.timeout(0.1):  # meant to run out
                 await client.reader.readline()
         here.inbound.hold.set()
         assert (await client.reply()).startswith("250 2.0.0 ")
@@ -182,7 +182,7 @@ async def test_a_dead_database_at_rcpt_is_a_451(tmp_path: Path, error: Exception
 
 
 async def test_a_gateway_that_does_not_answer_is_a_451(tmp_path: Path) -> None:
-    async with world(tmp_path, limits=SmtpLimits(receive_timeout=0.1)) as here:
+    async with world(tmp_path, limits=SmtpLimits(receive_timeout=0.1)) as here:  # meant to run out
         here.inbound.hold = asyncio.Event()
         assert (await deliver(await here.greeted())).startswith("451 4.3.0")
         assert here.inbound.received == []
@@ -221,7 +221,7 @@ async def test_a_disk_that_fills_up_meanwhile_is_a_452(
 
 
 async def test_too_many_messages_at_once_wait_and_then_come_later(tmp_path: Path) -> None:
-    spool = SpoolLimits(examined_total=1000, budget_timeout=0.2, disk_free_min=0)
+    spool = SpoolLimits(examined_total=1000, budget_timeout=0.2, disk_free_min=0)  # meant to run out
     async with world(tmp_path, spool=spool) as here:
         here.inbound.hold = asyncio.Event()
         first, second = await here.greeted(), await here.greeted()
@@ -293,7 +293,9 @@ async def test_a_message_over_tls(tmp_path: Path) -> None:
 
 
 async def test_a_handshake_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
-    async with world(tmp_path, tls=server_context(tmp_path), limits=SmtpLimits(tls_timeout=0.2)) as here:
+    async with world(
+        tmp_path, tls=server_context(tmp_path), limits=SmtpLimits(tls_timeout=0.2)
+    ) as here:  # meant to run out
         for octets in (b"", b"\x16\x03\x01rubbish" * 20):
             client = await here.greeted()
             await client.say("STARTTLS")
@@ -396,7 +398,7 @@ async def test_on_shutdown_a_message_on_its_way_may_finish(tmp_path: Path) -> No
 
 
 async def test_on_shutdown_nobody_is_waited_for_for_ever(tmp_path: Path) -> None:
-    async with world(tmp_path, limits=SmtpLimits(shutdown_grace=0.2)) as here:
+    async with world(tmp_path, limits=SmtpLimits(shutdown_grace=0.2)) as here:  # meant to run out
         client = await here.greeted()
         await client.mail("", "jo@care.example")
         await client.say("DATA")

@@ -190,7 +190,7 @@ async def test_who_gives_up_waiting_leaves_no_gap() -> None:
 
 
 async def test_waiting_for_the_budget_ends_in_try_later(tmp_path: Path) -> None:
-    room = spools(tmp_path, examined_total=10, budget_timeout=0.05)
+    room = spools(tmp_path, examined_total=10, budget_timeout=0.05)  # meant to run out
     first, second = room.open(), room.open()
     await first.write(b"x" * 10)
     await second.write(b"x")

@@ -72,7 +72,7 @@ def test_the_load_generator_pipelines_doubles_dots_and_notes_every_answer(tmp_pa
             connections=1,
         )
     )
-    answering.join(5)
+    answering.join(60)
     server.close()
     assert heard[1] == b"MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n"
     assert heard[2] == b"X-Bench-Id: t-0\r\nSubject: x\r\n\r\n..one\r\n...two\r\n.\r\n"

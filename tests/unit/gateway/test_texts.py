@@ -171,7 +171,7 @@ def test_forms_that_double_at_every_step_are_given_up_in_time_and_said_to_be() -
     body = b"BT /F1 9 Tf (a) Tj ET /X Do /X Do"
     laughing = _with_forms({**dict.fromkeys(range(6, 36), body), 36: b"BT /F1 9 Tf (a) Tj ET"})
     began = process_time()
-    limits = TextLimits(unpack=UnpackLimits(seconds=1.0))
+    limits = TextLimits(unpack=UnpackLimits(seconds=1.0))  # meant to run out
     (file,) = Reader(limits, lambda: process_time() - began).read(laughing, ["a.pdf"])
     assert file.unread is not None
     assert process_time() - began < 8
@@ -270,7 +270,7 @@ def test_bombs_are_said_to_be_too_large() -> None:
 
 def test_the_time_of_one_message_is_bounded() -> None:
     clock = iter(range(10_000))
-    limits = TextLimits(unpack=UnpackLimits(seconds=5))
+    limits = TextLimits(unpack=UnpackLimits(seconds=5))  # no deadline
     reader = Reader(limits, lambda: float(next(clock)))
     files = [file for _ in range(20) for file in reader.read(office.docx(LINES), ["a.docx"])]
     assert Unread.TOO_LARGE in {file.unread for file in files}
@@ -319,7 +319,7 @@ def test_characters_beyond_the_limit_are_said_to_be_unread() -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_hostile_file_is_read_or_given_up_in_time(name: str, data: bytes) -> None:
-    limits = TextLimits(unpack=UnpackLimits(bytes_out=60_000_000, seconds=3.0))
+    limits = TextLimits(unpack=UnpackLimits(bytes_out=60_000_000, seconds=3.0))  # meant to run out
     began = process_time()
     files = Reader(limits, lambda: process_time() - began).read(data, [name])
     assert files

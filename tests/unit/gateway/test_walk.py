@@ -81,7 +81,7 @@ async def test_a_name_server_that_never_answers_makes_the_sender_try_later() -> 
             await asyncio.sleep(60)
             raise AssertionError
 
-    policy = CheckPolicy(authentication=AuthenticationPolicy(seconds=0.01))
+    policy = CheckPolicy(authentication=AuthenticationPolicy(seconds=0.01))  # meant to run out
     _, found = await judged(examination(letter()), among=checks(resolver=Silent(), policy=policy))
     waiting = must_wait(found)
     assert waiting is not None
@@ -163,7 +163,9 @@ async def test_a_check_that_takes_too_long_is_one_that_failed() -> None:
         await asyncio.sleep(60)
         return []
 
-    found = await examine(examination(letter()), [Check("slow", dawdles)], ExamineLimits(check_seconds=0.01))
+    found = await examine(
+        examination(letter()), [Check("slow", dawdles)], ExamineLimits(check_seconds=0.01)
+    )  # meant to run out
     assert [(finding.code, finding.facts["check"]) for finding in found] == [("check-failed", "slow")]
 
 

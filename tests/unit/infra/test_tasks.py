@@ -49,7 +49,7 @@ async def test_a_loop_that_may_be_restarted_is() -> None:
         done.set()
 
     async with supervised("test") as tasks, asyncio.timeout(60):
-        tasks.start("stumbling", stumble, restart=Restart(first_seconds=0.001))
+        tasks.start("stumbling", stumble, restart=Restart(first_seconds=0.001))  # no deadline
         await done.wait()
     assert runs == [0, 1, 2, 3]
 
