@@ -70,7 +70,6 @@ def schedule(settings: Settings) -> Schedule:
         gap_most=timedelta(minutes=given.retry_most_minutes),
         expires_after=timedelta(days=given.expire_days),
         delays=[timedelta(minutes=minutes) for minutes in given.delay_notice_minutes],
-        delays_urgent=[timedelta(minutes=minutes) for minutes in given.delay_notice_urgent_minutes],
     )
 
 

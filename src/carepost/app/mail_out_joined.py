@@ -66,7 +66,13 @@ async def mail_out_joined(areas: Areas, delivery: DeliveryRooms) -> AsyncIterato
         Chore("secure messages that ran out", _FORGET_SECONDS, joined.portal.purge),
         Chore("forgetting mail out", _FORGET_SECONDS, partial(_forget, areas, out, automatic)),
     )
-    yield Joined(transport=transport.transport, follower=out.follow, waiting=out.release.waiting, chores=chores)
+    yield Joined(
+        transport=transport.transport,
+        follower=out.follow,
+        waiting=out.release.waiting,
+        prompts=out.prompts.report,
+        chores=chores,
+    )
 
 
 async def _each(areas: Areas, work: Callable[[OrganisationId], Awaitable[int]]) -> int:

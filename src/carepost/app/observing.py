@@ -42,6 +42,18 @@ class Gauges:
             "Recipients of which nobody can say what became of them. Must be 0.",
             how="mostrecent",
         )
+        self.prompts = metrics.gauge(
+            "prompts_per_hundred_messages",
+            "How often people were asked before they sent, in 30 days, by rule.",
+            ["kind"],
+            how="mostrecent",
+        )
+        self.prompts_overridden = metrics.gauge(
+            "prompts_overridden_share",
+            "The share of answers that changed nothing: near 1, the rule cries wolf.",
+            ["kind"],
+            how="mostrecent",
+        )
         self.weak = metrics.gauge("durability_findings", "Settings of the database that could lose accepted mail.")
 
 

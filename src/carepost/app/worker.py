@@ -7,6 +7,7 @@ Promises
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from carepost.base.ids import OrganisationId
 from carepost.delivery.dispatch import Follower, Sends
 from carepost.delivery.settling import Counted, Settling
 from carepost.delivery.worker import DeliveryWorker
+from carepost.gateway.prompts import PromptReport
 from carepost.infra.log import get_logger
 from carepost.infra.settings import Settings
 from carepost.infra.tasks import Restart, supervised
@@ -32,6 +34,7 @@ DELAYS_SECONDS = 30.0
 STANDING_SECONDS = 30.0
 RECONCILE_SECONDS = 3600.0  # C2
 LET_GO_SECONDS = 600.0
+PROMPTS_SECONDS = 300.0
 _BREATH_SECONDS = 0.05  # between two turns of a chore that has much to do
 
 
@@ -48,6 +51,10 @@ class Chore:
 Waiting = Callable[[OrganisationId], Awaitable[tuple[int, int, datetime | None]]]
 
 
+# How often each rule asked people of an organisation before they sent.
+Prompted = Callable[[OrganisationId], Awaitable[PromptReport]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
     """What the rooms above delivery bring: how mail crosses the wire, who follows it, and what else is done here."""
@@ -55,6 +62,7 @@ class Joined:
     transport: Sends
     follower: Follower
     waiting: Waiting
+    prompts: Prompted
     chores: Sequence[Chore] = ()
 
 
@@ -80,7 +88,8 @@ async def run_worker(settings: Settings, dsns: Dsns, observing: Observing, *, jo
                 limits=worker_limits(settings),
             )
             tasks.start("delivery", worker.run, restart=restart)
-            chores = (*_chores(areas, rooms, worker.settling, observing, joined.waiting), *joined.chores)
+            prompts = Chore("prompts", PROMPTS_SECONDS, partial(show_prompts, areas, observing, joined.prompts))
+            chores = (*_chores(areas, rooms, worker.settling, observing, joined.waiting), prompts, *joined.chores)
             for chore in chores:
                 tasks.start(chore.name, partial(_again_and_again, chore), restart=restart)
             await asyncio.Event().wait()
@@ -138,6 +147,25 @@ def _count(observing: Observing, counted: Counted) -> None:
     for outcome, number in outcomes.items():
         if number > 0:
             observing.gauges.sent.labels(outcome=outcome).inc(number)
+
+
+async def show_prompts(areas: Areas, observing: Observing, prompted: Prompted) -> None:
+    """False alarms are counted and shown: of all organisations together, rule by rule, and "all" of them."""
+    messages, shown, accepted, overridden = 0, Counter[str](), Counter[str](), Counter[str]()
+    for organisation in await areas.organisations():
+        report = await prompted(organisation.id)
+        messages += report.messages
+        for rule in report.rules:
+            for kind in (rule.rule, "all"):
+                shown[kind] += rule.shown
+                accepted[kind] += rule.accepted
+                overridden[kind] += rule.overridden
+    gauges = observing.gauges
+    for kind, count in shown.items():
+        if messages:
+            gauges.prompts.labels(kind=kind).set(100 * count / messages)
+        if answers := accepted[kind] + overridden[kind]:
+            gauges.prompts_overridden.labels(kind=kind).set(overridden[kind] / answers)
 
 
 @dataclass(slots=True)

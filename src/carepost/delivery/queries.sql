@@ -189,15 +189,11 @@ UPDATE delivery_turn AS t
 
 -- delays --
 -- Recipients whose sender should have been told of a delay by now, and was not. Those in somebody's hand come later.
-SELECT t.delivery_id, t.seq, t.delays_told, t.tls_missing, t.queued_at, d.urgent
+SELECT t.delivery_id, t.seq, t.delays_told, t.tls_missing, t.queued_at
   FROM delivery_turn AS t
-  JOIN delivery AS d ON d.organisation_id = t.organisation_id AND d.id = t.delivery_id
  WHERE t.organisation_id = %(organisation)s AND t.lease_owner IS NULL
    AND t.delays_told < (
-         SELECT count(*)
-           FROM unnest(CASE WHEN d.urgent THEN %(urgent_before)s::timestamptz[] ELSE %(before)s::timestamptz[] END)
-             AS told (at)
-          WHERE t.queued_at <= told.at
+         SELECT count(*) FROM unnest(%(before)s::timestamptz[]) AS told (at) WHERE t.queued_at <= told.at
        )
  ORDER BY t.delivery_id, t.seq
  LIMIT %(limit)s

@@ -68,7 +68,6 @@ class Told:
 class Delayed:
     delivery: DeliveryId
     seq: int
-    urgent: bool
     queued_at: datetime
 
 
@@ -287,14 +286,13 @@ async def delays(
     organisation: OrganisationId,
     *,
     before: Sequence[datetime],
-    urgent_before: Sequence[datetime],
     limit: int,
 ) -> list[Delayed]:
     rows = await tx.all(
         SQL["delays"],
-        {"organisation": organisation, "before": list(before), "urgent_before": list(urgent_before), "limit": limit},
+        {"organisation": organisation, "before": list(before), "limit": limit},
     )
-    return [Delayed(DeliveryId(row["delivery_id"]), row["seq"], row["urgent"], row["queued_at"]) for row in rows]
+    return [Delayed(DeliveryId(row["delivery_id"]), row["seq"], row["queued_at"]) for row in rows]
 
 
 async def delays_told(

@@ -27,9 +27,9 @@ class Schedule:
     expires_after: timedelta = timedelta(days=5)
     # Attempts that must have been made before a message may expire: in five days there are a hundred.
     attempts_before_expiry: int = 12
-    # The ages at which a sender is told that a message is delayed, once each.
-    delays: Sequence[timedelta] = (4 * HOUR,)
-    delays_urgent: Sequence[timedelta] = (HOUR, 4 * HOUR, 24 * HOUR)
+    # The ages at which a sender is told that a message is delayed, once each. R145: within the hour, whatever it is:
+    # nobody but its sender knows what cannot wait.
+    delays: Sequence[timedelta] = (HOUR, 4 * HOUR, 24 * HOUR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +73,10 @@ def what_next(
     return Again(at)
 
 
-def delays_due(schedule: Schedule, *, queued_at: datetime, now: datetime, urgent: bool) -> int:
+def delays_due(schedule: Schedule, *, queued_at: datetime, now: datetime) -> int:
     """How many notices of delay its sender should have had by now."""
     age = now - queued_at
-    return sum(age >= told for told in (schedule.delays_urgent if urgent else schedule.delays))
+    return sum(age >= told for told in schedule.delays)
 
 
 def latest(schedule: Schedule, now: datetime) -> datetime:

@@ -82,7 +82,6 @@ class Settling:
                 tx,
                 organisation,
                 before=[now - age for age in schedule.delays],
-                urgent_before=[now - age for age in schedule.delays_urgent],
                 limit=_DELAYS_AT_ONCE,
             )
             groups: dict[DeliveryId, list[repo.Delayed]] = {}
@@ -91,9 +90,7 @@ class Settling:
             for row in await repo.open_deliveries(tx, organisation, groups):
                 parcel = await seals.open_parcel(tx, organisation, row)
                 group = groups[row.id]
-                ages = {
-                    one.seq: delays_due(schedule, queued_at=one.queued_at, now=now, urgent=one.urgent) for one in group
-                }
+                ages = {one.seq: delays_due(schedule, queued_at=one.queued_at, now=now) for one in group}
                 await repo.delays_told(tx, organisation, parcel.id, ages)
                 news = await self._delayed(tx, parcel, list(ages))
                 attempts = {one.to.seq: one.to.attempts for one in news}

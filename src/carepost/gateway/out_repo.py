@@ -220,8 +220,11 @@ async def waiting(
     return [_outgoing(row) for row in await tx.all(SQL["outgoing_waiting"], values)]
 
 
-async def held(tx: Transaction, organisation: OrganisationId, *, limit: int) -> list[StoredOutgoing]:
-    rows = await tx.all(SQL["outgoing_held"], {"organisation": organisation, "limit": limit})
+async def held(
+    tx: Transaction, organisation: OrganisationId, *, limit: int, after: OutgoingId | None = None
+) -> list[StoredOutgoing]:
+    given = {"organisation": organisation, "after": after or 0, "limit": limit}
+    rows = await tx.all(SQL["outgoing_held"], given)
     return [_outgoing(row) for row in rows]
 
 
@@ -354,8 +357,10 @@ async def clear(tx: Transaction, organisation: OrganisationId, outgoing: Outgoin
 # --- counting, forgetting, verdicts ---------------------------------------------------------------------------------
 
 
-async def count_waiting(tx: Transaction, organisation: OrganisationId) -> tuple[int, int, datetime | None]:
-    row = await tx.one(SQL["count_waiting"], {"organisation": organisation})
+async def count_waiting(
+    tx: Transaction, organisation: OrganisationId, *, now: datetime
+) -> tuple[int, int, datetime | None]:
+    row = await tx.one(SQL["count_waiting"], {"organisation": organisation, "now": now})
     return row["asked"], row["held"], row["oldest"]
 
 

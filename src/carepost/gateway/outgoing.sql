@@ -224,20 +224,28 @@ UPDATE outgoing_recipient SET cleared_at = %(at)s
    AND state IN ('failed', 'expired', 'refused') AND cleared_at IS NULL;
 
 -- count_waiting --
--- What waits for answers or for an administrator, and since when the oldest does (R145).
-SELECT (SELECT count(*) FROM outgoing WHERE organisation_id = %(organisation)s AND state = 'asked') AS asked,
+-- What waits for answers, for an administrator, or should have left by now, and since when the oldest does (R145).
+WITH late AS (
+       SELECT o.release_at
+         FROM outgoing_due AS d
+         JOIN outgoing AS o ON o.organisation_id = d.owner_organisation AND o.id = d.outgoing_id
+        WHERE d.owner_organisation = %(organisation)s AND o.state = 'waiting' AND o.release_at < %(now)s
+     )
+SELECT (SELECT count(*) FROM outgoing WHERE organisation_id = %(organisation)s AND state = 'asked')
+       + (SELECT count(*) FROM late) AS asked,
        (SELECT count(*) FROM outgoing_recipient
          WHERE organisation_id = %(organisation)s AND state = 'held') AS held,
        least((SELECT min(submitted_at) FROM outgoing WHERE organisation_id = %(organisation)s AND state = 'asked'),
              (SELECT min(changed_at) FROM outgoing_recipient
-               WHERE organisation_id = %(organisation)s AND state = 'held')) AS oldest;
+               WHERE organisation_id = %(organisation)s AND state = 'held'),
+             (SELECT min(release_at) FROM late)) AS oldest;
 
 -- outgoing_held --
--- Messages with recipients that an administrator has to look at, oldest first.
+-- A page of the messages with recipients that an administrator has to look at, oldest first.
 SELECT id, trace, mailbox_id, person_id, door, state, submitted_at, release_at, settled_at, size, object_id, wrapped,
        details
   FROM outgoing AS o
- WHERE organisation_id = %(organisation)s AND state = 'released'
+ WHERE organisation_id = %(organisation)s AND state = 'released' AND id > %(after)s
    AND EXISTS (SELECT FROM outgoing_recipient AS r
                 WHERE r.organisation_id = o.organisation_id AND r.outgoing_id = o.id AND r.state = 'held')
  ORDER BY id

@@ -9,8 +9,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from prometheus_client import Counter
-
 from carepost.base.clock import Clock
 from carepost.base.ids import OrganisationId, PersonId
 from carepost.gateway import repo_recipients as repo
@@ -59,7 +57,6 @@ class Prompts:
     db: Database
     clock: Clock
     policy: PromptPolicy = field(default_factory=PromptPolicy)
-    asked: Counter | None = None  # labels: kind (the rule), outcome
 
     async def note_sent(self, tx: Transaction, organisation: OrganisationId, person: PersonId) -> None:
         """A message was taken: what the rates are divided by. Late in its transaction."""
@@ -101,11 +98,6 @@ class Prompts:
             return
         day, shard = self.clock.now().date(), int(person) % self.policy.shards
         await repo.note_prompts(tx, organisation, lines, day=day, shard=shard)
-        if self.asked is not None:
-            for line in lines:
-                for outcome in ("shown", "accepted", "overridden"):
-                    if line.rule != MESSAGES and getattr(line, outcome):
-                        self.asked.labels(kind=line.rule, outcome=outcome).inc()
 
     def _report(self, lines: Sequence[PromptLine]) -> PromptReport:
         messages = sum(line.shown for line in lines if line.rule == MESSAGES)

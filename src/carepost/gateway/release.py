@@ -192,9 +192,9 @@ class Release:
         return len(rows)
 
     async def waiting(self, organisation: OrganisationId) -> tuple[int, int, datetime | None]:
-        """(asked, held, since when the oldest): for alarms (R145)."""
+        """(asked about or late, held, since when the oldest): for alarms (R145)."""
         async with self.opening.db.transaction(organisation) as tx:
-            return await out_repo.count_waiting(tx, organisation)
+            return await out_repo.count_waiting(tx, organisation, now=self.clock.now())
 
     async def forget(self, organisation: OrganisationId) -> int:
         """Drop keys that nobody can need, and remove what was settled long ago. A chore; returns how many went."""

@@ -185,6 +185,17 @@ class Portal(_Section, frozen=True, kw_only=True):
     )
 
 
+class Smime(_Section, frozen=True, kw_only=True):
+    """S/MIME: whom to believe about whose certificate is whose."""
+
+    authorities_file: Annotated[
+        str, says("The authorities trusted to vouch for people (PEM). Empty: no signature is shown as valid.")
+    ] = ""
+    withdrawn_file: Annotated[
+        str, says("Certificates no longer believed: SHA-256 in hexadecimal, one a line. Nothing is fetched.")
+    ] = ""
+
+
 class Gateway(_Section, frozen=True, kw_only=True):
     """What happens to every message between the door and the mailbox."""
 
@@ -280,6 +291,36 @@ class Automatic(_Section, frozen=True, kw_only=True):
     replies_an_hour: Annotated[
         int, says("So many senders an hour get a mailbox's automatic reply; more is no ordinary day.", ge=1)
     ] = 500
+    forwarding_days: Annotated[
+        int, says("How long a forwarding lasts before it has to be asked for anew (R162).", ge=1, le=1830)
+    ] = 365
+    forwarding_hops: Annotated[
+        int, says("So many mailboxes may have sent a message on before us; more is a circle.", ge=1, le=20)
+    ] = 4
+
+
+class Files(_Section, frozen=True, kw_only=True):
+    """Files too large for email, which go by a link (R127)."""
+
+    file_max_mb: Annotated[int, says("The largest file, in megabytes.", ge=1, le=100_000)] = 2_000
+    mailbox_max_mb: Annotated[int, says("What all large files of one mailbox may come to, in megabytes.", ge=1)] = (
+        20_000
+    )
+    kept_days: Annotated[
+        int, says("How long a file can be fetched after its message has left; then it is deleted.", ge=1, le=365)
+    ] = 28
+    unfinished_hours: Annotated[
+        int, says("An upload that nobody goes on with for so long is deleted, as is a refused file.", ge=1, le=720)
+    ] = 48
+    scanner_max_mb: Annotated[
+        int,
+        says(
+            "The least of clamd's StreamMaxLength, MaxFileSize and MaxScanSize. A larger file counts as not scanned, "
+            "and the card not-scanned holds its message for a person.",
+            ge=1,
+        ),
+    ] = 100
+    scan_minutes: Annotated[int, says("How long the malware scanner may look at one file.", ge=1, le=120)] = 15
 
 
 class Delivery(_Section, frozen=True, kw_only=True):
@@ -298,13 +339,9 @@ class Delivery(_Section, frozen=True, kw_only=True):
         float, says("How many days we try. RFC 5321 §4.5.4.1 asks for four to five at least.", ge=1)
     ] = 5
     delay_notice_minutes: Annotated[
-        tuple[int, ...], says("Ages at which a sender is told that a message is delayed.")
-    ] = (240,)
-    delay_notice_urgent_minutes: Annotated[tuple[int, ...], says("The same for urgent messages (R145).")] = (
-        60,
-        240,
-        1440,
-    )
+        tuple[int, ...],
+        says("Ages at which a sender is told that a message is delayed: R145 wants the first within an hour."),
+    ] = (60, 240, 1440)
     lease_minutes: Annotated[
         int, says("After so long without a word from a worker others take over its work.", ge=1)
     ] = 10
@@ -420,9 +457,11 @@ class Settings(_Section, frozen=True, kw_only=True):
     imap: Imap = Imap()
     web: Web = Web()
     portal: Portal = Portal()
+    smime: Smime = Smime()
     gateway: Gateway = Gateway()
     mail_out: MailOut = MailOut()
     automatic: Automatic = Automatic()
+    files: Files = Files()
     delivery: Delivery = Delivery()
     transport: Transport = Transport()
     identity: Identity = Identity()

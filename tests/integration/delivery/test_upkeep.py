@@ -14,7 +14,7 @@ PAT = "pat@webmail.example"
 HOUR = timedelta(hours=1)
 
 
-async def test_a_delay_is_told_once_at_each_age_and_of_urgent_mail_sooner(
+async def test_a_delay_is_told_within_the_hour_and_once_at_each_age(
     world: DeliveryWorld, ours: OrganisationId
 ) -> None:
     world.outside.answers = silent
@@ -26,11 +26,11 @@ async def test_a_delay_is_told_once_at_each_age_and_of_urgent_mail_sooner(
         if number:
             told.append((minutes / 60, number))
         world.clock.advance(timedelta(minutes=15))
-    assert told == [(1.0, 1), (4.0, 3), (24.0, 1)]
+    assert told == [(1.0, 3), (4.0, 3), (24.0, 3)]
     delayed = world.follows.of(Settled.DELAYED)
     letters = [one for one in delayed if one.dsn is not None]
-    assert len(delayed) == 5
-    assert len(letters) == 4, "one letter for both recipients of one message"
+    assert len(delayed) == 9
+    assert len(letters) == 6, "one letter for both recipients of one message"
     assert await world.states(ours) == {"queued": 3}
 
 

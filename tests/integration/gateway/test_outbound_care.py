@@ -1,6 +1,7 @@
 """What a sender is asked, what an answer changes, and that nobody sees whom they should not."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from tests.fakes.gateway_world import OPERATOR
@@ -222,6 +223,15 @@ async def test_what_was_asked_and_not_answered_is_reminded_once_and_kept(world: 
     assert (await world.view.get(world.nurse, done.id)).state is OutState.CANCELLED
 
 
+async def test_what_should_have_left_and_cannot_alarms_too(world: OutgoingWorld) -> None:
+    """R145: no queue is left out, that of what waits for its release included."""
+    await world.outbound.submit(world.submission(str(world.his.address)))
+    assert await world.release.waiting(world.practice) == (0, 0, None), "its hour has not come"
+    due = await world.release.next_due()
+    world.clock.advance(timedelta(minutes=40))
+    assert await world.release.waiting(world.practice) == (1, 0, due)
+
+
 async def test_what_is_held_waits_for_an_administrator_who_says_why(world: OutgoingWorld) -> None:
     assert world.scanner is not None
     world.scanner.too_large = 10
@@ -233,18 +243,18 @@ async def test_what_is_held_waits_for_an_administrator_who_says_why(world: Outgo
     assert world.queue.dispatches == []
     assert (await world.view.get(world.nurse, done.id)).recipients[0].state is RecipientState.HELD
     with pytest.raises(NotAllowed):
-        await world.outbound.let_go(world.nurse, done.id, reason="mine")
+        await world.held_mail.let_go(world.nurse, world.practice, done.id, reason="mine")
     from carepost.directory.model import Role
 
     boss, _ = await world.person(world.practice, "Bea Boss", Role.LOCAL_ADMINISTRATOR)
     assert [row.id for row in await world.view.held(boss, world.practice)] == [done.id]
     assert [row.id for row in await world.view.held(OPERATOR, world.practice)] == [done.id]
     with pytest.raises(NotPossible):
-        await world.outbound.let_go(OPERATOR, done.id, reason="at the command line", organisation=world.pharmacy)
-    assert await world.outbound.let_go(boss, done.id, reason="looked at it") == 1
+        await world.held_mail.let_go(OPERATOR, world.pharmacy, done.id, reason="at the command line")
+    assert await world.held_mail.let_go(boss, world.practice, done.id, reason="looked at it") == 1
     assert len(world.links.made) == 1, "by the link: nobody knows what is in it"
     with pytest.raises(NotPossible):
-        await world.outbound.let_go(boss, done.id, reason="again")
+        await world.held_mail.let_go(boss, world.practice, done.id, reason="again")
 
 
 async def test_a_storm_and_a_stranger_to_the_service_are_stopped_with_words(world: OutgoingWorld) -> None:

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from carepost.app.worker import Alarm
+from carepost.app.worker import Alarm, show_prompts
+from carepost.gateway.prompts import PromptReport, RuleShown
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -70,3 +71,31 @@ async def test_what_waits_for_more_than_half_an_hour_is_counted(given: dict[str,
     looking, overdue = alarm(**given)  # type: ignore[arg-type]
     await looking.look()
     assert {kind: value for kind, value in overdue.values.items() if value} == told
+
+
+async def test_prompts_are_shown_per_hundred_messages_by_rule() -> None:
+    async def organisations() -> list[SimpleNamespace]:
+        return [SimpleNamespace(id=1), SimpleNamespace(id=2)]
+
+    def rule(name: str, shown: int, accepted: int, overridden: int) -> RuleShown:
+        return RuleShown(
+            rule=name,
+            shown=shown,
+            accepted=accepted,
+            overridden=overridden,
+            a_hundred_messages=None,
+            overridden_share=None,
+            look_at_it=False,
+        )
+
+    async def prompted(organisation: int) -> PromptReport:
+        if organisation == 1:
+            return PromptReport(messages=150, rules=(rule("first-time", 3, 1, 2), rule("bulk", 1, 0, 0)))
+        return PromptReport(messages=50, rules=(rule("first-time", 1, 0, 1),))
+
+    rates, overridden = Gauge(), Gauge()
+    observing = SimpleNamespace(gauges=SimpleNamespace(prompts=rates, prompts_overridden=overridden))
+    areas = SimpleNamespace(organisations=organisations)
+    await show_prompts(areas, observing, prompted)  # type: ignore[arg-type]
+    assert rates.values == {"first-time": 2.0, "bulk": 0.5, "all": 2.5}
+    assert overridden.values == {"first-time": 0.75, "all": 0.75}
