@@ -31,7 +31,7 @@ from carepost.gateway.outgoing import (
     Submitted,
 )
 from carepost.policy.actions import Action, Decision
-from carepost.portal.model import AccessRequest, RecipientRecord
+from carepost.portal.model import AccessRequest, Level, RecipientRecord
 
 
 @dataclass
@@ -42,6 +42,7 @@ class OutboundDesk:
     routes: dict[str, Route] = field(default_factory=dict)  # address -> route; INSIDE otherwise
     questions: list[Question] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    least: Level = Level.MAILBOX
     fails: Exception | None = None
     submitted: list[Submission] = field(default_factory=list)
     rows: list[OutgoingRow] = field(default_factory=list)
@@ -64,6 +65,7 @@ class OutboundDesk:
             refusals=tuple(self.refusals),
             findings=(),
             answered=tuple(answered),
+            least=self.least,
         )
 
     def _route(self, address: EmailAddress) -> RouteFor:

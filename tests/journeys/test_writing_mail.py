@@ -143,7 +143,10 @@ def test_without_javascript_a_letter_is_checked_answered_sent_looked_at_and_undo
     press_send(page)
     expect(page.locator("#how")).to_contain_text("By secure link")
     expect(page.get_by_role("group", name="Written to for the first time")).to_have_count(0)
-    page.get_by_label("A phrase agreed by voice").fill("copper lantern walks")
+    expect(page.get_by_label("A code that they get by email")).to_be_checked()
+    assert len(page.get_by_label("The words").input_value().split()) == 6
+    page.get_by_label("words that you agree on").check()
+    page.get_by_label("The words").fill("copper lantern walks")
     press_send(page)
     expect(page.locator(".said")).to_contain_text("Your message leaves in 30 seconds.")
     let_go(house)
@@ -310,6 +313,49 @@ def test_forty_five_patients_in_to_are_never_sent_as_one(house: House, opens: Op
         assert raw["To"].count("@") == 1, "nobody sees anybody else"
 
 
+def test_the_signature_follows_the_sender_in_laid_out_text_and_a_template_stands_above_it(
+    house: House, opens: Opens
+) -> None:
+    organisation = house.person(RAE).mailbox.organisation
+    liv = house.do(house.world.web_person(organisation, "Liv Lane"))
+    box = house.do(house.world.shared(organisation, "Travel clinic", liv, house.person(RAE)))
+    page = new_message(house, opens(), "Liv Lane")
+    for mailbox, signature in ((liv.mailbox.id, "{name}\n{address}"), (box.id, "The {name} at {practice}")):
+        page.goto(f"/wording/{mailbox}")
+        page.get_by_label("Signature", exact=True).fill(signature)
+        page.get_by_role("button", name="Keep the signature").click()
+        expect(page.locator(".said")).to_contain_text("The signature is kept.")
+    page.get_by_role("link", name="Write a new template").click()
+    page.get_by_label("Name").fill("Jabs")
+    page.get_by_label("Words").fill("Bring your vaccination card.")
+    page.get_by_role("button", name="Keep the template").click()
+    page.goto(f"/write/{liv.mailbox.id}")
+    message = page.get_by_role("textbox", name="Message")
+    expect(message).to_have_value("\n\n-- \nLiv Lane\nliv.lane@riverside.example\n")
+    page.get_by_role("button", name="Lay out the text").click()
+    expect(message.locator("div")).to_have_count(6)  # a block for each line: laying out loses no end of a line
+    page.keyboard.type("Dear Rae,")
+    page.get_by_text("Send from another mailbox").click()
+    page.get_by_label("Mailbox", exact=True).select_option(str(box.id))
+    page.get_by_role("button", name="Send it from there").click()
+    expect(page.locator(".from")).to_contain_text("Travel clinic")
+    expect(message).to_contain_text("Dear Rae,")
+    expect(message).to_contain_text("The Travel clinic at")
+    expect(message).not_to_contain_text("Liv Lane")
+    page.get_by_text("Put in a template").click()
+    page.get_by_label("Template", exact=True).select_option(label="Jabs")
+    page.get_by_role("button", name="Put it in").click()
+    expect(message).to_contain_text(re.compile("Dear Rae,.*Bring your vaccination card.*The Travel clinic", re.DOTALL))
+    page.get_by_label("To", exact=True).fill("rae.reed@riverside.example")
+    page.get_by_label("Subject").fill("Travel")
+    press_send(page)
+    expect(page.locator(".said")).to_contain_text("Your message leaves in")
+    let_go(house)
+    [got] = letters(house, RAE, SpecialUse.INBOX, "Travel")
+    for words in (text_of(got), text_of(got, "html")):
+        assert words.index("Dear Rae") < words.index("vaccination") < words.index("The Travel clinic")
+
+
 @pytest.mark.parametrize(("width", "name"), [(390, "Write"), (900, "New message")])
 def test_writing_begins_from_the_list_at_every_width(house: House, opens: Opens, width: int, name: str) -> None:
     page = opens(width=width)
@@ -343,6 +389,13 @@ def test_the_pages_of_writing_and_of_what_was_sent(house: House, opens: Opens, w
         one.check()
     press_send(page)
     expect(page.locator(".said")).to_contain_text("Your message leaves in 30 seconds.")
+    assert_accessible(page)
+    wording = f"/wording/{house.person(WREN).mailbox.id}"
+    for path in ("/settings/writing", wording, f"{wording}/template"):
+        page.goto(path)
+        assert_accessible(page)
+    page.get_by_role("button", name="Keep the template").click()
+    expect(page.get_by_role("alert")).to_contain_text("Give the template a name")
     assert_accessible(page)
     page.goto(f"/sent/{house.person(WREN).mailbox.id}")
     assert_accessible(page)

@@ -12,19 +12,24 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from carepost.app.areas import Areas
 from carepost.app.automatic import automatic_rooms
+from carepost.app.large_files import file_look, large_files
 from carepost.app.mail_out import MailOutRooms
+from carepost.app.smime import sealed_mail
 from carepost.app.transport import own_sts_policy
 from carepost.base.errors import TryLater
 from carepost.directory.register_keeping import RegisterKeeping
+from carepost.directory.tls_exceptions import TlsExceptions
 from carepost.directory.wording import Wordings
 from carepost.gateway.deck import shipped_inbound
 from carepost.infra import vault
 from carepost.infra.settings import Settings
 from carepost.infra.tls import ServerTls
+from carepost.web.admin.rooms import AdminRooms
 from carepost.web.mail.rooms import MailRooms
 from carepost.web.model import WebPolicy
 from carepost.web.site import SiteIdentity, SiteRooms, Sites, build
 from carepost.web.status.mail_policy import with_mail_policy
+from carepost.web.writing.file_desk import FilesDesk
 from carepost.web.writing.ports import SecureDesk
 from carepost.web.writing.rooms import WritingPolicy, WritingRooms
 
@@ -78,6 +83,7 @@ def build_sites(areas: Areas, out: MailOutRooms, links: SecureDesk) -> Sites:
         trace=areas.gateway.trace,
         deck=shipped_inbound(),
         clock=areas.clock,
+        sealed=sealed_mail(areas),
     )
     return build(
         policy,
@@ -97,6 +103,7 @@ def build_sites(areas: Areas, out: MailOutRooms, links: SecureDesk) -> Sites:
                 look=out.view,
                 suggestions=out.correspondents,
                 links=links,
+                files=FilesDesk(files=large_files(areas), look=file_look(areas)),
                 wordings=Wordings(
                     db=areas.db,
                     directory=areas.directory.look,
@@ -112,8 +119,19 @@ def build_sites(areas: Areas, out: MailOutRooms, links: SecureDesk) -> Sites:
             is_ready=is_ready,
             correspondents=out.correspondents,
             autoreplies=automatic.autoreplies,
-            register=RegisterKeeping(db=areas.db, directory=areas.directory.look, audit=areas.audit, clock=areas.clock),
+            forwardings=automatic.forwardings,
+            admin=_admin_rooms(areas, out),
         ),
+    )
+
+
+def _admin_rooms(areas: Areas, out: MailOutRooms) -> AdminRooms:
+    db, look, audit, clock = areas.db, areas.directory.look, areas.audit, areas.clock
+    return AdminRooms(
+        register=RegisterKeeping(db=db, directory=look, audit=audit, clock=clock),
+        exceptions=TlsExceptions(db=db, directory=look, audit=audit, clock=clock),
+        rules=out.rules,
+        held=out.held,
     )
 
 
@@ -124,6 +142,7 @@ def _writing_policy(settings: Settings) -> WritingPolicy:
         undo_longest=timedelta(minutes=given.undo_most_minutes),
         undo_inside=timedelta(seconds=given.undo_seconds),
         undo_outside=timedelta(seconds=given.undo_seconds_outside),
+        texts=bool(settings.portal.texts_url or settings.portal.texts_file),
     )
 
 

@@ -27,6 +27,7 @@ from carepost.message.parse import parse
 from carepost.portal.model import (
     AccessRequest,
     AccessRequestId,
+    Agreed,
     Happened,
     Level,
     RecipientRecord,
@@ -519,3 +520,35 @@ async def test_somebody_outside_is_asked_to_write_first(world: WebWorld, browser
     sent = await browser.post(f"/invite/{ada.mailbox.id}", {"csrf": page.proof(), "address": PORTER})
     assert sent.status == 303
     assert world.desk.done == [("invite", (PORTER, "Ada Okafor"))]
+
+
+async def test_what_readers_prove_is_chosen_where_the_link_is_shown_and_goes_with_the_message(
+    world: WebWorld, browser: AsgiBrowser, ada: WebPerson
+) -> None:
+    world.desk.routes[PORTER] = Route.PORTAL
+    page = await write(browser, ada, to=PORTER)
+    offered = [one.attributes["value"] for one in page.tree.css("#proof input[type=radio]")]
+    assert offered == ["code", "phrase", "birth"], "nobody sends text messages here"
+    words = page.tree.css_first("#phrase").attributes["value"] or ""
+    assert len(words.split()) == 6
+    # Left as it was suggested, and not chosen: the code alone.
+    await browser.post_files(at(ada), fields(page, proof="code", phrase=words, do="send"))
+    assert world.desk.submitted[-1].passphrase is None
+    page = await write(browser, ada, to=PORTER)
+    await browser.post_files(at(ada), fields(page, proof="code", phrase="copper lantern", do="send"))
+    assert world.desk.submitted[-1].passphrase == "copper lantern", "whoever types words wants them asked for"
+    page = await write(browser, ada, to=PORTER)
+    await browser.post_files(at(ada), fields(page, proof="birth", birth="7 3 1958", phrase=words, do="send"))
+    assert (world.desk.submitted[-1].passphrase, world.desk.submitted[-1].agreed) == ("7 3 1958", Agreed.BIRTH)
+
+
+async def test_less_than_the_organisation_asks_for_is_not_offered(
+    world: WebWorld, browser: AsgiBrowser, ada: WebPerson
+) -> None:
+    other = "other@gmail.example"
+    world.desk.routes |= {PORTER: Route.PORTAL, other: Route.PORTAL}
+    world.desk.least = Level.AGREED
+    page = await write(browser, ada, to=f"{PORTER}, {other}")
+    assert [one.attributes["value"] for one in page.tree.css("#proof input[type=radio]")] == ["phrase"]
+    assert page.tree.css_first("#proof input[checked]") is None, "words that nobody told them are not chosen for them"
+    assert "wants more than a code" in page.words("#proof")

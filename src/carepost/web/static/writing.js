@@ -168,6 +168,12 @@ function suggesting(field) {
   grow();
 }
 
+// ---- How readers prove who they are: typing the words chooses them ---------------------------------------------------
+
+for (const [name, proof] of [["phrase", "phrase"], ["birth", "birth"], ["telephone", "text"]]) {
+  document.getElementById(name)?.addEventListener("input", () => { document.getElementById(`proof-${proof}`).checked = true; });
+}
+
 // ---- Files by dropping and pasting ---------------------------------------------------------------------------------
 
 const files = document.getElementById("files");
@@ -207,6 +213,17 @@ function inert(source) {
   return document.importNode(fragment, true);
 }
 
+// Plain text as the editor has it: a line in each block; spaces that a browser would leave out stay.
+function inLines(words) {
+  const page = make("div");
+  for (const line of words.split("\n")) {
+    const block = make("div", {}, line.replaceAll("  ", " \u00a0").replace(/^ | $/g, "\u00a0"));
+    if (!line) block.append(make("br"));
+    page.append(block);
+  }
+  return page.innerHTML;
+}
+
 async function layOut() {
   const { default: Squire } = await import(document.querySelector("script[data-editor]").dataset.editor);
   const pane = make("div", { id: "editor", className: "input letter-text editor" });
@@ -214,12 +231,8 @@ async function layOut() {
   text.before(pane);
   text.hidden = true;
   editor = new Squire(pane, { blockTag: "div", sanitizeToDOMFragment: inert });
-  if (html.value) editor.setHTML(html.value);
-  else {
-    editor.setHTML("");
-    text.value.split("\n").forEach((line, number) => { if (number) editor.insertPlainText("\n", false); editor.insertPlainText(line, false); });
-    editor.moveCursorToStart();
-  }
+  editor.setHTML(html.value || inLines(text.value));
+  editor.moveCursorToStart();
   editor.addEventListener("input", later);
   const tools = make("div", { className: "editor-tools" });
   tools.setAttribute("role", "toolbar");

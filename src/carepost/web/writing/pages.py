@@ -18,6 +18,7 @@ from carepost.gateway.outgoing import (
     RouteFor,
 )
 from carepost.web.words import long_time
+from carepost.web.writing.proofs import ProofLine
 
 # A word beside each recipient, never a colour alone (R104).
 CHIPS: Mapping[Chip, str] = {
@@ -108,6 +109,8 @@ class CheckView:
     routes: tuple[RouteLine, ...]
     by_link: str  # how many get a secure link, in words; empty for nobody
     mark: str  # of what was shown: pressing Send again with the same mark sends
+    proofs: tuple[ProofLine, ...] = ()  # what readers of links may be asked to prove
+    least: str = ""  # why the weakest proof is not among them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from carepost.directory.correspondents_model import MailboxPlace, Suggestion
 from carepost.directory.repo_correspondents import DirectoryEntry
 from carepost.directory.wording import Wordings
 from carepost.web.mail.rooms import MailRooms
+from carepost.web.writing.file_desk import FilesDesk
 from carepost.web.writing.ports import OutboundWalk, OutgoingLook, SecureDesk
 
 
@@ -45,6 +46,8 @@ class WritingPolicy:
     undo_inside: timedelta = timedelta(seconds=10)
     undo_outside: timedelta = timedelta(seconds=30)
     templates_shown: int = 50
+    # Whether codes can be sent to telephones: a provider is set.
+    texts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +59,7 @@ class WritingRooms:
     links: SecureDesk
     wordings: Wordings
     policy: WritingPolicy = field(default_factory=WritingPolicy)
+    files: FilesDesk | None = None  # None where no large files are kept
 
 
 def as_told(people: Sequence[Suggestion]) -> list[dict[str, object]]:

@@ -8,7 +8,7 @@ Promises
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from carepost.base.address import EmailAddress
 from carepost.base.ids import FolderId, MailboxId, Uid
@@ -31,6 +31,8 @@ from carepost.web.words import long_time
 from carepost.web.writing.draft import AnswersTo, Writing, message_of, read_people
 from carepost.web.writing.drafts import Drafts
 from carepost.web.writing.pages import CheckView, check_view
+from carepost.web.writing.proofs import chosen as chosen_proof
+from carepost.web.writing.proofs import least_words, proof_lines
 from carepost.web.writing.rooms import WritingRooms
 from carepost.web.writing.typed import message_id_of, send_at, sender_of
 
@@ -64,14 +66,17 @@ class Sending:
         return result
 
     def _check(self, consideration: Consideration) -> CheckView:
-        return check_view(consideration, chosen=chosen(self.visit.form), mark=_mark(consideration))
+        form = self.visit.form
+        view = check_view(consideration, chosen=chosen(form), mark=_mark(consideration))
+        lines = proof_lines(consideration, form, texts=self.rooms.policy.texts)
+        return replace(view, proofs=lines, least=least_words(consideration, lines))
 
     async def _submission(self) -> Submission:
         visit, writing, access = self.visit, self.writing, self.drafts.access
         now, zone = self.rooms.mail.clock.now(), visit.house.policy.zone
         sender, message_id = sender_of(visit.me, access), message_id_of(writing, access)
         everybody = [one for typed in (writing.to, writing.cc, writing.bcc) for one in read_people(typed).found]
-        answers_to = writing.answers_to
+        answers_to, proof = writing.answers_to, chosen_proof(visit.form)
         return Submission(
             organisation=visit.me.organisation,
             person=visit.me.person,
@@ -89,7 +94,9 @@ class Sending:
             secure=writing.secure,
             undo_seconds=await self.rooms.wordings.undo_seconds(visit.me.organisation, visit.me.person),
             once=visit.form.text("once")[:_ONCE_MAX],
-            passphrase=visit.form.text("phrase") or None,
+            passphrase=proof.passphrase,
+            agreed=proof.agreed,
+            telephone=proof.telephone,
         )
 
     def leaves(self, result: Submitted) -> SaidNote:

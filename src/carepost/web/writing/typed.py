@@ -13,6 +13,7 @@ from carepost.web.forms import Form
 from carepost.web.mail import pages as mail_pages
 from carepost.web.model import Visitor
 from carepost.web.writing.draft import AnswersTo, Writing, read_people
+from carepost.web.writing.file_desk import names_in
 from carepost.web.writing.rooms import WritingPolicy
 
 _PEOPLE = ("to", "cc", "bcc")
@@ -30,6 +31,7 @@ def as_typed(form: Form) -> Writing:
         subject=form.text("subject"),
         text=form.words("text"),
         signature=form.words("signature", _SIGNATURE_MAX),
+        large=_large(form, None),
     )
 
 
@@ -56,7 +58,14 @@ async def written(form: Form, earlier: Writing | None, policy: WritingPolicy) ->
         send_at=form.text("send_at"),
         message_id=earlier.message_id if earlier is not None else "",
         signature=form.words("signature", _SIGNATURE_MAX),
+        large=_large(form, earlier),
     )
+
+
+def _large(form: Form, earlier: Writing | None) -> tuple[str, ...]:
+    """Files too large for email: the draft's, and what the page has uploaded since."""
+    kept, removed = earlier.large if earlier is not None else (), form.text("remove_large")
+    return tuple(name for name in names_in([*kept, *form.many.get("large", ())]) if name != removed)
 
 
 def _layout(form: Form, typed: Writing, earlier: Writing | None) -> str:
