@@ -24,6 +24,7 @@ from carepost.gateway.out_carry import Carrying
 from carepost.gateway.out_change import Changing
 from carepost.gateway.out_consider import Considering, OutboundLimits
 from carepost.gateway.out_decide import OutboundDecks
+from carepost.gateway.out_held import HeldMail
 from carepost.gateway.out_keep import Keeping
 from carepost.gateway.out_open import Opening
 from carepost.gateway.out_ports import (
@@ -203,6 +204,10 @@ class OutgoingWorld(GatewayWorld):
             edge=self.edge, audit=self.audit, queue=queue, links=links, host="mx.riverside.example", rules=self.rules
         )
         self.carrying = carrying
+        changing = Changing(
+            opening=opening, carrying=carrying, directory=self.directory, audit=self.audit, clock=self.clock
+        )
+        self.held_mail = HeldMail(changing=changing, post=post)
         self.outbound = Outbound(
             considering=considering,
             keeping=Keeping(db=self.db, edge=self.edge),
@@ -211,9 +216,7 @@ class OutgoingWorld(GatewayWorld):
             post=post,
             audit=self.audit,
             clock=self.clock,
-            changing=Changing(
-                opening=opening, carrying=carrying, directory=self.directory, audit=self.audit, clock=self.clock
-            ),
+            changing=changing,
         )
         self.release = Release(
             opening=opening, carrying=carrying, directory=self.directory, post=post, clock=self.clock

@@ -7,6 +7,7 @@ from datetime import timedelta
 from tests.fakes.asgi_browser import AsgiBrowser
 from tests.fakes.gateway import DECK
 from tests.fakes.gateway_world import OPERATOR, GatewayWorld
+from tests.fakes.held_desk import HeldMailDesk
 from tests.fakes.outbound_desk import OutboundDesk
 
 from carepost.audit.model import Actor
@@ -16,6 +17,8 @@ from carepost.directory.autoreply import Autoreplies
 from carepost.directory.correspondents import Correspondents
 from carepost.directory.model import MailboxRecord, Role
 from carepost.directory.register_keeping import RegisterKeeping
+from carepost.directory.rules_keeping import RulesKeeping
+from carepost.directory.tls_exceptions import TlsExceptions
 from carepost.directory.wording import Wordings
 from carepost.governance.acceptable_use import AcceptableUse, first_text
 from carepost.identity.accounts import Accounts
@@ -33,6 +36,7 @@ from carepost.infra.db import Database
 from carepost.store.filing import Filing
 from carepost.store.model import SpecialUse
 from carepost.store.search import MailSearch
+from carepost.web.admin.rooms import AdminRooms
 from carepost.web.mail.rooms import MailRooms
 from carepost.web.model import WebPolicy
 from carepost.web.site import SiteIdentity, SiteRooms, Sites, build
@@ -115,7 +119,7 @@ class WebWorld(GatewayWorld):
             writing=self.writing_rooms(mail),
             correspondents=self.correspondents,
             autoreplies=self.autoreplies,
-            register=RegisterKeeping(db=self.db, directory=self.directory, audit=self.audit, clock=self.clock),
+            admin=self.admin_rooms(),
         )
         given = {
             "web_origin": self.pages_origin,
@@ -123,6 +127,12 @@ class WebWorld(GatewayWorld):
             "service_desk": "0300 555 0100",
         }
         return build(WebPolicy(**(given | policy)), rooms)
+
+    def admin_rooms(self) -> AdminRooms:
+        on = {"db": self.db, "directory": self.directory, "audit": self.audit, "clock": self.clock}
+        self.exceptions, self.rules = TlsExceptions(**on), RulesKeeping(**on)
+        self.held = HeldMailDesk(self.clock)
+        return AdminRooms(register=RegisterKeeping(**on), exceptions=self.exceptions, rules=self.rules, held=self.held)
 
     def writing_rooms(self, mail: MailRooms) -> WritingRooms:
         wordings = Wordings(db=self.db, directory=self.directory, seals=self.keys, audit=self.audit, clock=self.clock)

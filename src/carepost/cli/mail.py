@@ -228,15 +228,18 @@ def quarantine_outgoing(*, json: JsonOption = False, config: ConfigOption = None
     """What our own people sent that waits for a person to look at, in every organisation."""
 
     async def work(areas: "Areas") -> list[tuple[object, ...]]:
-        from carepost.app.mail_out import outgoing_view
-        from carepost.gateway.outgoing import RecipientState
+        from carepost.app.mail_out_joined import sending
 
-        rows: list[tuple[object, ...]] = []
+        held_mail, rows = sending(areas).out.held, list[tuple[object, ...]]()
         for organisation in await areas.organisations():
-            for one in await outgoing_view(areas).held(common.operator(), organisation.id):
-                held = [who for who in one.recipients if who.state is RecipientState.HELD]
-                since = min(who.changed_at for who in held).isoformat(timespec="seconds")
-                rows.append((int(one.id), organisation.code, since, len(held), held[0].card or "", one.trace))
+            key: OutgoingId | None = OutgoingId(0)
+            while key is not None:
+                page = await held_mail.page(common.operator(), organisation.id, after=key)
+                key = page.next_key
+                for one in page.held:
+                    since = one.since.isoformat(timespec="seconds")
+                    card = one.held[0].card or ""
+                    rows.append((int(one.id), organisation.code, since, len(one.held), card, one.trace))
         return rows
 
     names = ("number", "organisation", "held since", "recipients", "card", "reference")
@@ -248,6 +251,8 @@ def quarantine_let_go(
     code: Annotated[str, typer.Argument(help="The organisation's code.")],
     number: Annotated[int, typer.Argument(help="The number in the list of `carepost quarantine outgoing`.")],
     reason: Annotated[str, typer.Option(help="Why it is safe. Kept in the audit log.")],
+    *,
+    by_link: Annotated[bool, typer.Option("--by-link", help="To everybody outside by a secure link.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Send what was held after all: to secure domains over verified TLS, to others by the secure link."""
@@ -255,11 +260,28 @@ def quarantine_let_go(
     async def work(areas: "Areas") -> int:
         from carepost.app.mail_out_joined import sending
 
-        organisation = await _organisation(areas, code)
-        outbound = sending(areas).out.outbound
-        return await outbound.let_go(common.operator(), OutgoingId(number), reason=reason, organisation=organisation)
+        organisation, held = await _organisation(areas, code), sending(areas).out.held
+        return await held.let_go(common.operator(), organisation, OutgoingId(number), reason=reason, by_link=by_link)
 
     common.say(f"Let go for {common.with_areas(config, work)} recipients.")
+
+
+@quarantine.command("refuse")
+def quarantine_refuse(
+    code: Annotated[str, typer.Argument(help="The organisation's code.")],
+    number: Annotated[int, typer.Argument(help="The number in the list of `carepost quarantine outgoing`.")],
+    reason: Annotated[str, typer.Option(help="Why it may not leave. The sender reads it.")],
+    config: ConfigOption = None,
+) -> None:
+    """Do not send what was held; its sender is told why."""
+
+    async def work(areas: "Areas") -> int:
+        from carepost.app.mail_out_joined import sending
+
+        organisation, held = await _organisation(areas, code), sending(areas).out.held
+        return await held.refuse(common.operator(), organisation, OutgoingId(number), reason=reason)
+
+    common.say(f"Refused for {common.with_areas(config, work)} recipients; the sender is told.")
 
 
 async def _organisation(areas: "Areas", code: str) -> OrganisationId:

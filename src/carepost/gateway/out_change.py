@@ -6,15 +6,15 @@ Promises
     A recall says for each recipient what it came to, and what it could not do (R148, R201).
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Protocol
 
 from carepost.audit.events import Event
 from carepost.audit.events_outgoing import (
     CopyTakenBack,
     OutgoingCancelled,
-    OutgoingLetGo,
     OutgoingRecalled,
     OutgoingResent,
 )
@@ -22,17 +22,18 @@ from carepost.audit.model import Actor
 from carepost.audit.record import AuditTrail
 from carepost.base.address import EmailAddress
 from carepost.base.clock import Clock
-from carepost.base.errors import Malformed, NotPossible
+from carepost.base.errors import NotPossible
 from carepost.base.ids import OrganisationId, OutgoingId
 from carepost.delivery.model import LeastTls
-from carepost.directory.access import OnMailbox, OnOrganisation, Verb
+from carepost.delivery.tls_policy import DaneState, Instead, StsState, least_tls
+from carepost.directory.access import OnMailbox, Verb
 from carepost.directory.model import Found, Unknown
 from carepost.directory.service import Directory
 from carepost.gateway import out_repo, repo
 from carepost.gateway.out_carry import Carrying, Message
 from carepost.gateway.out_open import Opening, OpenRecipient, locked
 from carepost.gateway.out_repo import Change, StoredOutgoing
-from carepost.gateway.out_seal import OutOutcome, Sealing
+from carepost.gateway.out_seal import OutDetails, OutOutcome, Sealing
 from carepost.gateway.outgoing import (
     Draft,
     OutState,
@@ -47,9 +48,6 @@ from carepost.gateway.verdict import SearchBy, findable
 from carepost.infra.db import Transaction
 from carepost.store.sent import TakenBack, Target, back_to_drafts, take_back
 
-REASON_MAX = 500
-# Whether and how a recipient gets it again.
-Choose = Callable[[OpenRecipient], Awaitable[OpenRecipient | None]]
 _QUOTED_MAX = 100
 # Not what was refused: whatever a card refuses has to be changed and looked at anew.
 _RESENT_FROM = frozenset({RecipientState.FAILED, RecipientState.EXPIRED})
@@ -104,48 +102,14 @@ class Changing:
         organisation = _organisation(actor)
         await self._may_send(actor, organisation, outgoing)
 
-        async def choose(one: OpenRecipient) -> OpenRecipient | None:
-            if one.row.seq != seq:
-                return None
-            instead = by_link and one.row.state is RecipientState.QUEUED and one.row.route is Route.RELAY
-            if one.row.state not in _RESENT_FROM and not instead:
-                raise NotPossible(
-                    "This recipient has it, it is still on its way, or it was refused and must be changed."
-                )
-            return await self._rerouted(one, by_link=by_link)
-
-        done = await self._carry(organisation, outgoing, choose)
-        if not done:
+        if not await self.carry(organisation, outgoing, _Resending(self, actor, seq, by_link)):
             raise NotPossible("There is no such recipient.")
-        row, to = done
-        event = OutgoingResent(trace=row.trace, recipient=seq, route=to[0].row.route.value)
-        async with self.opening.db.transaction(organisation) as tx:
-            await self.audit.record(tx, actor, event)
 
-    async def let_go(
-        self, actor: Actor, outgoing: OutgoingId, *, reason: str, organisation: OrganisationId | None = None
-    ) -> int:
-        """What was held goes, as well protected as may be. Raises NotAllowed, NotPossible, Malformed."""
-        organisation = organisation or _organisation(actor)
-        await self.directory.require(actor, Verb.QUARANTINE_RELEASE, OnOrganisation(organisation))
-        reason = " ".join(reason.split())[:REASON_MAX]
-        if not reason:
-            raise Malformed("Please give a reason: it is kept with the record of what you do.")
+    async def rerouted(self, one: OpenRecipient, *, by_link: bool) -> OpenRecipient:
+        """As the directory and the register say today. Never weaker than it was: what went by link goes by link.
 
-        async def choose(one: OpenRecipient) -> OpenRecipient | None:
-            return await self._rerouted(one, by_link=False) if one.row.state is RecipientState.HELD else None
-
-        done = await self._carry(organisation, outgoing, choose)
-        if not done:
-            raise NotPossible("Nothing of this message is held any more.")
-        row, to = done
-        event = OutgoingLetGo(trace=row.trace, recipients=len(to), reason=reason)
-        async with self.opening.db.transaction(organisation) as tx:
-            await self.audit.record(tx, actor, event)
-        return len(to)
-
-    async def _rerouted(self, one: OpenRecipient, *, by_link: bool) -> OpenRecipient:
-        """As the directory and the register say today. Never weaker than it was: what went by link goes by link."""
+        Raises NotPossible for an address that takes no mail.
+        """
         route = await self.directory.route(one.address, from_outside=False)
         if isinstance(route, Found):
             row = replace(
@@ -154,15 +118,29 @@ class Changing:
             return replace(one, row=row)
         if not isinstance(route, Unknown) or route.ours:
             raise NotPossible(f"{one.address} takes no mail here. Find out their right address and write anew.")
-        if (await self.directory.is_secure(one.address.domain)).secure and not by_link:
-            return replace(one, row=replace(one.row, route=Route.RELAY, least=LeastTls.VERIFIED))
-        if by_link or one.row.route is not Route.RELAY:
+        if by_link:
             return replace(one, row=replace(one.row, route=Route.PORTAL, least=None))
-        return one
+        verdict = await self.directory.is_secure(one.address.domain)
+        # Only what was once let go without asking for proof is known to be free of what matters.
+        known_free = one.row.route is Route.RELAY and one.row.least is LeastTls.OPPORTUNISTIC
+        if not verdict.secure and one.row.route is Route.RELAY:
+            return one
+        least = least_tls(
+            listed=verdict.secure,
+            dane=DaneState.NONE,
+            sts=StsState.NONE,
+            sensitive=not known_free,
+            exception=verdict.tls_exception,
+        )
+        match least:
+            case Instead.PORTAL | Instead.WAIT:
+                return replace(one, row=replace(one.row, route=Route.PORTAL, least=None))
+        return replace(one, row=replace(one.row, route=Route.RELAY, least=least))
 
-    async def _carry(
-        self, organisation: OrganisationId, outgoing: OutgoingId, choose: Choose
+    async def carry(
+        self, organisation: OrganisationId, outgoing: OutgoingId, carriage: "Carriage"
     ) -> tuple[StoredOutgoing, list[OpenRecipient]] | None:
+        """Carry it out anew for those that `carriage` chooses, with its record; None: it chose nobody."""
         async with self.opening.db.transaction(organisation) as tx:
             row = await out_repo.get(tx, organisation, outgoing)
             if row is None or row.state is not OutState.RELEASED:
@@ -171,13 +149,14 @@ class Changing:
             rows = (await out_repo.recipients(tx, organisation, [outgoing])).get(outgoing, [])
             opened = await self.opening.recipients(tx, organisation, row.trace, rows)
             known = await self.opening.known(tx, organisation, row)
-        chosen = [one for each in opened if (one := await choose(each)) is not None]
+        chosen = [one for each in opened if (one := await carriage.choose(each)) is not None]
         if not chosen:
             return None
         before = {one.row.seq: one.row.state for one in opened}
         raw = await self.opening.raw(organisation, known)
         message = Message(organisation=organisation, row=row, details=details, raw=raw)
         load = await self.carrying.load(message, chosen)
+        await carriage.prepare(organisation, row, details, chosen)
         at = self.clock.now()
         async with self.opening.db.transaction(organisation) as tx:
             await locked(tx, organisation, outgoing)
@@ -190,7 +169,8 @@ class Changing:
             await self._reroute(tx, organisation, outgoing, chosen, at=at)
             carried = await self.carrying.carry(tx, load, at=at)
             await out_repo.set_recipients(tx, organisation, outgoing, carried.changes, at=at)
-            await self.carrying.record(tx, organisation, carried.events)
+            await carriage.complete(tx, at=at)
+            await self.carrying.record(tx, organisation, carried.events, own=carriage.event(row, chosen))
         return row, chosen
 
     async def _out_of_the_queue(
@@ -290,6 +270,8 @@ class Changing:
         if theirs != organisation:
             await tx.act_for(theirs)
         taken = await take_back(tx, theirs, mailbox, row.trace, sent_object=row.object)
+        # Read or not: what has not been fetched yet stays here.
+        await self.carrying.files.unshare(tx, theirs, mailbox, organisation, row.id)
         if theirs != organisation:
             await tx.act_for(organisation)
         return {TakenBack.REMOVED: Recall.REMOVED, TakenBack.READ: Recall.READ}.get(taken, Recall.GONE)
@@ -307,6 +289,53 @@ class Changing:
         if row is None:
             raise NotPossible("There is no such message.")
         await self.directory.require(actor, Verb.MAILBOX_SEND, OnMailbox(row.mailbox, organisation))
+
+
+class Carriage(Protocol):
+    """For whom a message is carried out anew, and what belongs to it in the same transaction."""
+
+    async def choose(self, one: OpenRecipient) -> OpenRecipient | None:
+        """The recipient with the route that it takes now; None: not for them."""
+        ...
+
+    async def prepare(
+        self, organisation: OrganisationId, row: StoredOutgoing, details: OutDetails, to: Sequence[OpenRecipient]
+    ) -> None:
+        """Whatever takes time. Holds nothing."""
+        ...
+
+    async def complete(self, tx: Transaction, *, at: datetime) -> None: ...
+
+    def event(self, row: StoredOutgoing, to: Sequence[OpenRecipient]) -> tuple[Actor, Event]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Resending:
+    """A Carriage."""
+
+    changing: Changing
+    actor: Actor
+    seq: int
+    by_link: bool
+
+    async def choose(self, one: OpenRecipient) -> OpenRecipient | None:
+        if one.row.seq != self.seq:
+            return None
+        instead = self.by_link and one.row.state is RecipientState.QUEUED and one.row.route is Route.RELAY
+        if one.row.state not in _RESENT_FROM and not instead:
+            raise NotPossible("This recipient has it, it is still on its way, or it was refused and must be changed.")
+        return await self.changing.rerouted(one, by_link=self.by_link)
+
+    async def prepare(
+        self, organisation: OrganisationId, row: StoredOutgoing, details: OutDetails, to: Sequence[OpenRecipient]
+    ) -> None:
+        """There is nothing to prepare."""
+
+    async def complete(self, tx: Transaction, *, at: datetime) -> None:
+        """... nor to add."""
+
+    def event(self, row: StoredOutgoing, to: Sequence[OpenRecipient]) -> tuple[Actor, Event]:
+        return self.actor, OutgoingResent(trace=row.trace, recipient=self.seq, route=to[0].row.route.value)
 
 
 def _already(state: RecipientState) -> Recall:

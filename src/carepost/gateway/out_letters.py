@@ -105,6 +105,32 @@ def bad_news(
     return _letter(head, to, f"Not delivered: {_shown(subject)}", lines, at=at, salt=f"failed.{trace}.{numbers}")
 
 
+def let_go(
+    head: Letterhead,
+    to: EmailAddress,
+    *,
+    outgoing: OutgoingId,
+    trace: TraceId,
+    subject: str,
+    people: Sequence[EmailAddress],
+    reason: str,
+    at: datetime,
+) -> bytes:
+    """What was held is on its way."""
+    lines = [
+        f"Your message “{_shown(subject)}” was held for a person to look at. An administrator has let it go.",
+        "",
+        f"It is on its way to: {_people(people)}",
+        f"They wrote: {reason}",
+        "",
+        "You need do nothing. Where it stands for each recipient:",
+        head.link(outgoing),
+        f"Reference {trace}.",
+    ]
+    numbers = ",".join(str(one) for one in people)
+    return _letter(head, to, f"Let go: {_shown(subject)}", lines, at=at, salt=f"let-go.{trace}.{numbers}")
+
+
 def _letter(
     head: Letterhead, to: EmailAddress, subject: str, lines: Sequence[str], *, at: datetime, salt: str
 ) -> bytes:

@@ -19,7 +19,6 @@ from carepost.base.clock import Clock
 from carepost.base.errors import Broken
 from carepost.directory.autoreply import Autoreplies
 from carepost.directory.correspondents import Correspondents
-from carepost.directory.register_keeping import RegisterKeeping
 from carepost.directory.service import Directory
 from carepost.governance.acceptable_use import AcceptableUse
 from carepost.identity.accounts import Accounts
@@ -28,7 +27,8 @@ from carepost.identity.service import SignIn
 from carepost.identity.sessions import Sessions
 from carepost.infra.log import get_logger
 from carepost.web.account.routes import OwnAccount
-from carepost.web.admin.register import RegisterPages
+from carepost.web.admin.rooms import AdminRooms
+from carepost.web.admin.rooms import doors as admin_doors
 from carepost.web.automatic.autoreply import AutoreplyPages
 from carepost.web.content.site import ContentSite
 from carepost.web.headers import STATIC_HEADERS, site_headers
@@ -73,7 +73,7 @@ class SiteRooms:
     secret: bytes
     is_ready: Callable[[], Awaitable[bool]]
     writing: WritingRooms | None = None  # None where mail is only read
-    register: RegisterKeeping | None = None  # None where nobody keeps it in a browser
+    admin: AdminRooms | None = None  # None where nobody administers in a browser
     correspondents: Correspondents | None = None
     autoreplies: Autoreplies | None = None
 
@@ -110,7 +110,7 @@ def build(policy: WebPolicy, rooms: SiteRooms) -> Sites:
         ).doors(),
         *mail_doors(rooms.mail),
         *(writing_doors(rooms.writing) if rooms.writing is not None else ()),
-        *(RegisterPages(keeping=rooms.register, clock=rooms.clock).doors() if rooms.register is not None else ()),
+        *(admin_doors(rooms.admin, rooms.clock) if rooms.admin is not None else ()),
         *_people_doors(rooms),
         *_automatic_doors(rooms),
         *PublicPages(rooms.is_ready, rooms.directory).doors(),

@@ -320,7 +320,7 @@ async def test_second_thoughts_bad_news_and_refusals_are_in_the_record(world: Ou
     [question] = asked.consideration.questions
     held = await submitted(world, "a@shop.example", answers=[answered(question, question.choices[0])])
     await world.later()
-    await world.outbound.let_go(OPERATOR, held.id, reason="looked at it", organisation=world.practice)
+    await world.held_mail.let_go(OPERATOR, world.practice, held.id, reason="looked at it")
     await settle(world, held, 0, Settled.FAILED, code=550)
     await world.outbound.resend(world.nurse, held.id, 0, by_link=True)
     async with world.db.transaction(world.practice) as tx:

@@ -108,6 +108,14 @@ ROWS: dict[str, dict[str, str]] = {
     "quarantine": REVIEW,
     "quarantine.one": REVIEW,
     "quarantine.settle": REVIEW,
+    "admin.policy": REVIEW,
+    "admin.policy.preview": REVIEW,
+    "admin.policy.apply": REVIEW,
+    "admin.held": REVIEW,
+    "admin.held.one": REVIEW,
+    "admin.held.settle": REVIEW,
+    "admin.exceptions": SERVICE,
+    "admin.exceptions.settle": SERVICE,
     "admin.register": SERVICE,
     "admin.register.preview": SERVICE,
     "admin.register.apply": SERVICE,
@@ -154,6 +162,7 @@ async def build_scene(world: WebWorld) -> Scene:
     uid = await world.letter(box, LETTER)
     await world.receive(HELD, box, from_=connection(client="192.0.2.66"))
     held = (await world.quarantine.page(people["administrator"].actor, here)).held[0].id
+    world.held.hold("a@shop.example")
     scene = Scene(world, box, await world.inbox(box), uid, held)
     world.desk.seen_by = {people[who].actor.person for who in ("member", "owner")}
     world.desk.rows.append(outgoing_row(world.clock.now(), box.id, state=OutState.RELEASED))

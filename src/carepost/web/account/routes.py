@@ -48,6 +48,8 @@ class OwnAccount:
             form=form or Form(),
             me=me,
             secret=secret,
+            keeps_rules=is_allowed(me.rights, Verb.OUTGOING_RULES_EDIT, OnOrganisation(me.organisation)),
+            reviews=is_allowed(me.rights, Verb.QUARANTINE_REVIEW, OnOrganisation(me.organisation)),
             keeps_register=is_allowed(me.rights, Verb.SECURE_DOMAIN_EDIT, OnOrganisation(me.organisation)),
             sessions=[
                 {
