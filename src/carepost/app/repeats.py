@@ -10,7 +10,7 @@ A worker remembers what itself has answered: a repetition that another worker ta
 """
 
 import asyncio
-import hashlib
+import hmac
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass, field
@@ -59,9 +59,10 @@ class Repeats:
             self._seen.popitem(last=False)
 
     def _digest(self, connection: Connection, envelope: Envelope, raw: bytes) -> bytes:
-        made = hashlib.blake2b(key=self._key, digest_size=_DIGEST_OCTETS)
+        # Not BLAKE2: what processors have instructions for takes half the time.
+        made = hmac.new(self._key, digestmod="sha256")
         mailboxes = sorted((int(one.organisation), int(one.mailbox)) for one in envelope.recipients)
         made.update(repr((str(connection.client_ip), str(envelope.reverse_path), mailboxes)).encode())
         made.update(b"\0")
         made.update(raw)
-        return made.digest()
+        return made.digest()[:_DIGEST_OCTETS]

@@ -21,7 +21,7 @@ from carepost.base.address import Domain, EmailAddress
 from carepost.base.errors import Malformed, NotAllowed
 from carepost.base.ids import MailboxId, OrganisationId, TraceId
 from carepost.mailauth.author import Author, read_author
-from carepost.mailauth.fields import split_message
+from carepost.mailauth.fields import Field, split_message
 from carepost.policy.actions import Action, Decision
 
 if TYPE_CHECKING:
@@ -123,14 +123,21 @@ class Examination:
     raw: bytes
     now: datetime
     # Most checks ask who wrote the message: it is read once.
+    _split: list[tuple[list[Field], memoryview]] = field(default_factory=list, init=False, repr=False, compare=False)
     _author: list[Author] = field(default_factory=list, init=False, repr=False, compare=False)
     _author_domains: list[Domain] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def split(self) -> tuple[list[Field], memoryview]:
+        """Header fields and body, as what checks signatures reads them."""
+        if not self._split:
+            self._split.append(split_message(self.raw))
+        return self._split[0]
 
     @property
     def author(self) -> Author:
         """Whom From names, as DMARC reads it."""
         if not self._author:
-            self._author.append(read_author(split_message(self.raw)[0]))
+            self._author.append(read_author(self.split()[0]))
         return self._author[0]
 
     def author_domains(self) -> list[Domain]:

@@ -42,10 +42,12 @@ def _relaxed_lines(text: bytes) -> bytes:
     """Runs of spaces as one, and none at the end of a line. Only up to the last space is there anything to do: the
     attachment that most large messages end in has none, and is copied as it is."""
     upto = text.rfind(b" ") + 1
-    prose, rest = _one_space(text[:upto]).replace(b" \r\n", b"\r\n"), text[upto:]
-    if not rest or rest.startswith(b"\r\n"):
+    if not upto:
+        return text
+    prose, rest = _one_space(text[:upto]).replace(b" \r\n", b"\r\n"), memoryview(text)[upto:]
+    if not rest or text.startswith(b"\r\n", upto):
         prose = prose.removesuffix(b" ")
-    return prose + rest
+    return b"".join((prose, rest))
 
 
 def _one_space(text: bytes) -> bytes:

@@ -9,6 +9,7 @@ Promises
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from carepost.message import charsets
@@ -221,12 +222,21 @@ def _bare(words: list[str]) -> str:
 
 def addresses_of(raw: bytes, limit: int = ADDRESSES_MAX) -> tuple[Address | Group, ...]:
     """An unfolded field value as people may see it."""
+    return _remembered(raw, limit) if len(raw) <= _REMEMBERED_OCTETS else _addresses_of(raw, limit)
+
+
+def _addresses_of(raw: bytes, limit: int) -> tuple[Address | Group, ...]:
     return tuple(
         _shown(item)
         if isinstance(item, RawAddress)
         else Group(_name(item.name), tuple(_shown(m) for m in item.members))
         for item in read_addresses(raw, limit)
     )
+
+
+# From is asked for ten times on a message's way in, and other fields twice; a few messages are on their way at once.
+_REMEMBERED_OCTETS = 2_000
+_remembered = lru_cache(maxsize=128)(_addresses_of)
 
 
 def each(items: tuple[Address | Group, ...]) -> Iterator[Address]:

@@ -21,7 +21,6 @@ from carepost.mailauth.canonical import BodyHashes
 from carepost.mailauth.dkim import DkimResult, DkimStatus, hash_ahead, verify_dkim
 from carepost.mailauth.dmarc import DmarcResult, DmarcStatus, check_dmarc
 from carepost.mailauth.dmarc_record import DmarcPolicy
-from carepost.mailauth.fields import split_message
 from carepost.mailauth.resolver import Resolver
 from carepost.mailauth.results import results_value
 from carepost.mailauth.spf import SpfResult, SpfStatus, check_spf
@@ -85,7 +84,7 @@ _WHY_NOT = {
 
 
 async def _ask(resolver: Resolver, examination: Examination) -> _Results:
-    headers, body = split_message(examination.raw)
+    headers, body = examination.split()
     hashes = BodyHashes(body)
     await aside(len(body) // _HASHING_IS_QUICK, partial(hash_ahead, headers, hashes))
     path, connection = examination.envelope.reverse_path, examination.connection
