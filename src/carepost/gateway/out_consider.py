@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from ipaddress import IPv4Address
 
 from carepost.audit.model import Actor
@@ -22,11 +23,13 @@ from carepost.base.ids import MailboxId, TraceId
 from carepost.directory.access import OnMailbox, Verb
 from carepost.directory.model import Found, MailboxKind, MailboxRecord, MailboxStatus, Unknown
 from carepost.directory.service import Directory
+from carepost.gateway.contents import Contents
 from carepost.gateway.disclosure import DISCLOSURE, sensitivity_of
 from carepost.gateway.examine import ExamineLimits, examine, failed, read
 from carepost.gateway.model import Check, Connection, Envelope, Examination, Finding, Recipient, Via
 from carepost.gateway.out_decide import OutboundDecks, Ruling, Spread, rule_outbound
 from carepost.gateway.out_facts import RECIPIENTS, Destination, private_people
+from carepost.gateway.out_files import CarriesFiles, WithoutFiles
 from carepost.gateway.out_form import Names, faults, names, visible_keys
 from carepost.gateway.out_ports import LimitsSending, LooksAtRecipients, RecipientsAsked
 from carepost.gateway.out_proof import unproved
@@ -101,6 +104,7 @@ class Considering:
     clock: Clock
     policy: OutboundLimits = field(default_factory=OutboundLimits)
     rules: LooksUpRules = field(default_factory=ServiceRulesOnly)
+    files: CarriesFiles = field(default_factory=WithoutFiles)
     _slots: asyncio.Semaphore = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -123,18 +127,14 @@ class Considering:
         refusals = [*wrong, *unlike, *self._too_many(submission)]
         if refusals or sender is None:
             return _refused(refusals, sender)
+        carried = await self.files.look(submission.organisation, sender.mailbox.id, submission.raw)
+        if carried.refusals:
+            return _refused(carried.refusals, sender)
         message, contents = await read(submission.raw, self.policy.examine)
         destinations = await self._destinations(submission, sender)
-        examination = Examination(
-            connection=_connection(submission),
-            envelope=_envelope(submission, sender),
-            message=message,
-            contents=contents,
-            raw=submission.raw,
-            now=self.clock.now(),
-        )
+        examination = _examination(submission, sender, message, contents, now=self.clock.now())
         rules = await self.rules.of(submission.organisation)
-        findings = await examine(examination, self.checks, self.policy.examine)
+        findings = [*await examine(examination, self.checks, self.policy.examine), *carried.findings]
         findings += rule_findings(findings, rules)
         findings += await self._about_people(submission, sender, message, destinations, findings, rules=rules)
         ruling = rule_outbound(
@@ -146,16 +146,19 @@ class Considering:
             require_tls=submission.require_tls,
         )
         ruling = await AboutLinks(rules=self.rules).ask(ruling, submission, rules, findings)
-        today = self.clock.now().date()
         return Considered(
             ruling=ruling,
             findings=tuple(findings),
-            refusals=tuple(unproved(submission, ruling.routes, texts=self.policy.texts, today=today)),
+            refusals=self._unproved(submission, ruling),
             least=Level.AGREED if needs_words(rules, findings) else Level.MAILBOX,
             sender=sender,
             message=message,
             destinations=tuple(destinations),
         )
+
+    def _unproved(self, submission: Submission, ruling: Ruling) -> tuple[str, ...]:
+        today = self.clock.now().date()
+        return tuple(unproved(submission, ruling.routes, texts=self.policy.texts, today=today))
 
     # --- who sends it -----------------------------------------------------------------------------------------------
 
@@ -312,6 +315,19 @@ def _is_sender(named: Names, mailbox: MailboxRecord, person: EmailAddress | None
         return True
     allowed = {mailbox.address.key, named.author.key if named.author else ""} | ({person.key} if person else set())
     return named.sender.key in allowed
+
+
+def _examination(
+    submission: Submission, sender: Sender, message: Message, contents: Contents, *, now: datetime
+) -> Examination:
+    return Examination(
+        connection=_connection(submission),
+        envelope=_envelope(submission, sender),
+        message=message,
+        contents=contents,
+        raw=submission.raw,
+        now=now,
+    )
 
 
 def _connection(submission: Submission) -> Connection:
