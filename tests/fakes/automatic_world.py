@@ -9,10 +9,12 @@ from tests.fakes.outgoing_world import OutgoingWorld
 from carepost.base.address import Domain, EmailAddress
 from carepost.base.ids import TraceId, new_trace_id
 from carepost.directory.autoreply import Autoreplies
+from carepost.directory.forwarding import Forwardings
 from carepost.directory.model import MailboxRecord
 from carepost.gateway.arrived import Arrivals
 from carepost.gateway.model import Connection, Envelope, Recipient
 from carepost.gateway.out_answer import Answers
+from carepost.gateway.out_forward import Forwards
 
 _NUMBERS = count(1)
 LOCAL = "mx.riverside.example"
@@ -32,9 +34,33 @@ class AutomaticWorld(OutgoingWorld):
         answers = Answers(
             directory=self.directory, autoreplies=self.autoreplies, queue=self.queue, audit=self.audit, host=LOCAL
         )
-        self.arrivals = Arrivals(
-            db=self.db, directory=self.directory, messages=self.messages, acts=[answers], clock=self.clock
+        self.forwardings = Forwardings(
+            db=self.db, directory=self.directory, keys=self.keys, audit=self.audit, clock=self.clock
         )
+        self.forwards = Forwards(
+            directory=self.directory,
+            forwardings=self.forwardings,
+            queue=self.queue,
+            post=self.post,
+            audit=self.audit,
+            host=LOCAL,
+        )
+        self.arrivals = Arrivals(
+            db=self.db,
+            directory=self.directory,
+            messages=self.messages,
+            acts=[answers, self.forwards],
+            clock=self.clock,
+        )
+
+    async def worked(self) -> list[bytes]:
+        """All that has arrived is dealt with; what the queue was given meanwhile and before."""
+        for _ in range(20):
+            if not await self.arrivals.run_due():
+                break
+        else:
+            raise AssertionError("it goes round and round")
+        return [await self.sent_bytes(one) for one in self.queue.dispatches]
 
     async def furnish(self) -> None:
         """A practice and a pharmacy of its own, in a database that other tests have used before."""

@@ -8,6 +8,7 @@ from tests.fakes.asgi_browser import AsgiBrowser
 from tests.fakes.gateway import DECK
 from tests.fakes.gateway_world import OPERATOR, GatewayWorld
 from tests.fakes.held_desk import HeldMailDesk
+from tests.fakes.mail_certificates import Authority
 from tests.fakes.outbound_desk import OutboundDesk
 
 from carepost.audit.model import Actor
@@ -15,11 +16,16 @@ from carepost.base.address import EmailAddress
 from carepost.base.ids import OrganisationId
 from carepost.directory.autoreply import Autoreplies
 from carepost.directory.correspondents import Correspondents
+from carepost.directory.forwarding import Forwardings
 from carepost.directory.model import MailboxRecord, Role
 from carepost.directory.register_keeping import RegisterKeeping
 from carepost.directory.rules_keeping import RulesKeeping
 from carepost.directory.tls_exceptions import TlsExceptions
 from carepost.directory.wording import Wordings
+from carepost.gateway.checks.attachments import attachments
+from carepost.gateway.checks.malware import Floor, malware
+from carepost.gateway.files.names import BlockPolicy
+from carepost.gateway.opened import OpenedLook
 from carepost.governance.acceptable_use import AcceptableUse, first_text
 from carepost.identity.accounts import Accounts
 from carepost.identity.app_passwords import AppPasswords
@@ -33,11 +39,14 @@ from carepost.identity.service import SignIn
 from carepost.identity.sessions import Sessions
 from carepost.identity.tries import Tries
 from carepost.infra.db import Database
+from carepost.message.smime_model import Trust
+from carepost.store.certificates import MailCertificates
 from carepost.store.filing import Filing
 from carepost.store.model import SpecialUse
 from carepost.store.search import MailSearch
 from carepost.web.admin.rooms import AdminRooms
 from carepost.web.mail.rooms import MailRooms
+from carepost.web.mail.sealed import SealedMail
 from carepost.web.model import WebPolicy
 from carepost.web.site import SiteIdentity, SiteRooms, Sites, build
 from carepost.web.writing.rooms import WritingRooms
@@ -45,6 +54,7 @@ from carepost.web.writing.rooms import WritingRooms
 PASSWORD = "copper-lantern-walks"
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 QUICK = HashingPolicy(memory_kib=64, passes=1, concurrent=2)
+MAIL_AUTHORITY = Authority("Health Mail Authority", 71)
 PAGES, CONTENT = "https://mail.riverside.example", "https://content.riverside.example"
 
 
@@ -89,9 +99,20 @@ class WebWorld(GatewayWorld):
         self.autoreplies = Autoreplies(
             db=db, directory=directory, keys=self.keys, edge=self.edge, audit=audit, clock=clock
         )
+        self.forwardings = Forwardings(db=db, directory=directory, keys=self.keys, audit=audit, clock=clock)
         self.sites = self.build_sites()
 
     def build_sites(self, **policy: object) -> Sites:
+        self.certificates = MailCertificates(
+            db=self.db,
+            keys=self.keys,
+            directory=self.directory,
+            audit=self.audit,
+            clock=self.clock,
+            trust=Trust((MAIL_AUTHORITY.certificate,)),
+        )
+        checks = (malware(Floor(), None), attachments(BlockPolicy()))
+        sealed = SealedMail(certificates=self.certificates, look=OpenedLook(checks=checks, clock=self.clock))
         mail = MailRooms(
             folders=self.folders,
             messages=self.messages,
@@ -101,6 +122,7 @@ class WebWorld(GatewayWorld):
             trace=self.trace,
             deck=DECK,
             clock=self.clock,
+            sealed=sealed,
         )
         identity = SiteIdentity(
             sign_in=self.sign_in,
@@ -119,6 +141,7 @@ class WebWorld(GatewayWorld):
             writing=self.writing_rooms(mail),
             correspondents=self.correspondents,
             autoreplies=self.autoreplies,
+            forwardings=self.forwardings,
             admin=self.admin_rooms(),
         )
         given = {

@@ -79,7 +79,7 @@ def test_pages_of_mail(house: House, opens: Opens, width: int) -> None:
     for path in (f"/mailboxes/{mailbox}", f"/folders/{mailbox}", f"/search/{mailbox}", f"/search/{mailbox}?q=apixaban"):
         page.goto(path)
         assert_accessible(page)
-    for path in ("/settings/password", f"/mailbox/{mailbox}/autoreply"):
+    for path in ("/settings/password", f"/mailbox/{mailbox}/autoreply", f"/mailbox/{mailbox}/forwarding"):
         page.goto(path)
         assert_accessible(page)
     page.goto("/settings")

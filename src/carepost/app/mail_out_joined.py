@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from carepost.app.areas import Areas
-from carepost.app.automatic import AutomaticRooms, arrivals, automatic_rooms
+from carepost.app.automatic import AutomaticRooms, FollowAll, automatic_rooms, automatic_work
 from carepost.app.delivery_rooms import DeliveryRooms, delivery_rooms
+from carepost.app.large_files import tend_files
 from carepost.app.mail_out import MailOutRooms, mail_out_rooms, portal_links
 from carepost.app.portal import PortalRooms, portal_rooms, secure_messages
 from carepost.app.resolving import resolver
@@ -28,6 +29,7 @@ log = get_logger("worker")
 _RELEASE_SECONDS = 1.0
 _FLUSH_SECONDS = 60.0
 _REMIND_SECONDS = 60.0
+_TEND_SECONDS = 60.0
 _REPORT_SECONDS = 3600.0
 _FORGET_SECONDS = 3600.0
 
@@ -57,10 +59,13 @@ async def mail_out_joined(areas: Areas, delivery: DeliveryRooms) -> AsyncIterato
     joined = sending(areas, delivery)
     out = joined.out
     automatic = automatic_rooms(areas)
+    work = automatic_work(areas, automatic, delivery.queue)
     chores = (
         Chore("release", _RELEASE_SECONDS, out.release.run_due),
-        Chore("arrivals", _RELEASE_SECONDS, arrivals(areas, automatic, delivery.queue).run_due),
+        Chore("arrivals", _RELEASE_SECONDS, work.arrivals.run_due),
+        Chore("forwarding", _REMIND_SECONDS, partial(_each, areas, work.forwards.tend)),
         Chore("reminders", _REMIND_SECONDS, partial(_each, areas, out.release.remind)),
+        Chore("large files", _TEND_SECONDS, partial(tend_files, areas)),
         Chore("TLS counts", _FLUSH_SECONDS, transport.results.flush),
         Chore("TLS reports", _REPORT_SECONDS, partial(write_reports, areas, delivery.queue, transport)),
         Chore("secure messages that ran out", _FORGET_SECONDS, joined.portal.purge),
@@ -68,7 +73,7 @@ async def mail_out_joined(areas: Areas, delivery: DeliveryRooms) -> AsyncIterato
     )
     yield Joined(
         transport=transport.transport,
-        follower=out.follow,
+        follower=FollowAll((out.follow, work.forwards)),
         waiting=out.release.waiting,
         prompts=out.prompts.report,
         chores=chores,

@@ -136,6 +136,8 @@ class EventName(StrEnum):
     PASSKEY_USED = "portal.passkey.used"
     PASSKEY_REMOVED = "portal.passkey.removed"
     PASSKEY_COPIED = "portal.passkey.copied"
+    MAIL_CERTIFICATE_ADDED = "store.certificate.added"
+    MAIL_CERTIFICATE_REMOVED = "store.certificate.removed"
 
     AUDIT_READ = "audit.record.read"
     CHECKPOINT_SIGNED = "audit.checkpoint.signed"

@@ -29,3 +29,41 @@ class AutoreplySent(Event):
     trace: TraceId
     mailbox: MailboxId
     inside: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardingAsked(Event):
+    name: ClassVar = EventName.FORWARDING_ASKED
+    mailbox: MailboxId
+    forwarding: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardingAllowed(Event):
+    """By an administrator; from here mail is sent on."""
+
+    name: ClassVar = EventName.FORWARDING_ALLOWED
+    mailbox: MailboxId
+    forwarding: int
+    domain: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwardingEnded(Event):
+    """Refused, ended by somebody or by time, or stopped because its address is not secure any more."""
+
+    name: ClassVar = EventName.FORWARDING_ENDED
+    mailbox: MailboxId
+    forwarding: int
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailForwarded(Event):
+    """A copy of the message of that trace was sent on."""
+
+    name: ClassVar = EventName.MAIL_FORWARDED
+    trace: TraceId
+    mailbox: MailboxId
+    forwarding: int
+    inside: bool

@@ -1,4 +1,4 @@
-"""`carepost mailbox autoreply`: what a mailbox answers by itself."""
+"""`carepost mailbox autoreply` and `carepost mailbox forward`: what a mailbox does by itself."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +15,7 @@ from carepost.cli import common
 from carepost.cli.common import ConfigOption, JsonOption
 from carepost.cli.directory import Address, mailbox
 from carepost.directory.autoreply import Autoreply
+from carepost.directory.forwarding import Forwarding, Forwardings
 from carepost.directory.model import MailboxRecord
 
 if TYPE_CHECKING:
@@ -92,6 +93,82 @@ def _time(text: str) -> datetime | None:
         return datetime.fromisoformat(text).replace(tzinfo=_ZONE)
     except ValueError as error:
         raise Malformed(f"“{text}” is not a time. Write it as 2026-12-24T17:00.") from error
+
+
+forwarding = typer.Typer(no_args_is_help=True, help="Forwarding: asked for, allowed, ended (R162).")
+mailbox.add_typer(forwarding, name="forward")
+Which = Annotated[int, typer.Argument(help="The number that `carepost mailbox forward list` shows.")]
+
+
+@forwarding.command("ask")
+def forward_ask(
+    address: Address,
+    to: Annotated[str, typer.Argument(help="Where its mail shall be forwarded to.")],
+    reason: Annotated[str, typer.Option(help="What it is for.")],
+    config: ConfigOption = None,
+) -> None:
+    """Ask for a mailbox's mail to be forwarded. Nothing is until it is allowed."""
+
+    async def work(areas: "Areas") -> int:
+        found, rooms = await find_mailbox(areas, address), _rooms(areas)
+        return await rooms.ask(common.operator(), found, EmailAddress.parse(to), reason=reason)
+
+    number = common.with_areas(config, work)
+    common.say(f"Asked for, as number {number}. To allow it: carepost mailbox forward allow {address} {number}")
+
+
+@forwarding.command("list")
+def forward_list(address: Address, *, json: JsonOption = False, config: ConfigOption = None) -> None:
+    """What was asked for a mailbox, the newest first."""
+
+    async def work(areas: "Areas") -> list[Forwarding]:
+        return await _rooms(areas).of_mailbox(common.operator(), await find_mailbox(areas, address))
+
+    found = common.with_areas(config, work)
+    rows: list[tuple[object, ...]] = [
+        (one.id, str(one.address), one.state.value, one.expires_at and one.expires_at.date(), one.because)
+        for one in found
+    ]
+    headings = ("number", "to", "state", "until", "because")
+    if json:
+        common.show([dict(zip(headings, row, strict=True)) for row in rows])
+    else:
+        common.table(headings, rows)
+
+
+@forwarding.command("allow")
+def forward_allow(address: Address, number: Which, config: ConfigOption = None) -> None:
+    """Allow what was asked for."""
+
+    async def work(areas: "Areas") -> None:
+        found = await find_mailbox(areas, address)
+        await _rooms(areas).allow(common.operator(), found.organisation, number)
+
+    common.with_areas(config, work)
+    common.say(f"Mail of {address} is forwarded from now on.")
+
+
+@forwarding.command("end")
+def forward_end(
+    address: Address,
+    number: Which,
+    reason: Annotated[str, typer.Option(help="Why. Its people read this.")],
+    config: ConfigOption = None,
+) -> None:
+    """Refuse what was asked for, or end what is in force, at once."""
+
+    async def work(areas: "Areas") -> None:
+        found = await find_mailbox(areas, address)
+        await _rooms(areas).refuse(common.operator(), found.organisation, number, reason=reason)
+
+    common.with_areas(config, work)
+    common.say(f"Mail of {address} is not forwarded.")
+
+
+def _rooms(areas: "Areas") -> Forwardings:
+    from carepost.app.automatic import automatic_rooms
+
+    return automatic_rooms(areas).forwardings
 
 
 def add_to(app: typer.Typer) -> None:

@@ -27,6 +27,7 @@ class Verb(StrEnum):
     MAILBOX_DELETE = "mailbox.delete"  # messages, that is
     MAILBOX_SEND = "mailbox.send"
     MAILBOX_AUTOREPLY = "mailbox.autoreply"  # the automatic reply: looked at and changed
+    MAILBOX_FORWARD = "mailbox.forward"  # ask for forwarding, look at it, end it
     MAILBOX_MANAGE_MEMBERS = "mailbox.manage_members"
     MAILBOX_SEE_MEMBERS = "mailbox.see_members"
     MAILBOX_CREATE = "mailbox.create"
@@ -50,10 +51,12 @@ class Verb(StrEnum):
     AUP_PUBLISH = "acceptable_use.publish"
     OUTGOING_RULES_EDIT = "outgoing_rules.edit"  # what the organisation asks of mail that leaves it (R159)
     WORDING_EDIT = "wording.edit"  # the organisation's signature and templates; a mailbox's own follow mailbox.send
+    FORWARDING_ALLOW = "forwarding.allow"  # R162
     QUARANTINE_REVIEW = "quarantine.review"
     QUARANTINE_RELEASE = "quarantine.release"
     TRACE_READ = "trace.read"
     QUEUE_TEND = "queue.tend"  # try at once, hold back, give up, send again: never read
+    CERTIFICATE_KEEP = "certificate.keep"  # a mailbox's S/MIME certificate: add, list, remove
     AUDIT_READ = "audit.read"
 
 
@@ -89,6 +92,7 @@ MATRIX: Mapping[Verb, frozenset[Standing]] = MappingProxyType(
         Verb.MAILBOX_SEND: _CONTENT,
         # Who falls ill has not switched it on: administrators may, and open no mail by it.
         Verb.MAILBOX_AUTOREPLY: _ADMINISTRATORS | {_S.HOLDER, _S.OWNER},
+        Verb.MAILBOX_FORWARD: _ADMINISTRATORS | {_S.HOLDER, _S.OWNER},
         Verb.MAILBOX_MANAGE_MEMBERS: _ADMINISTRATORS | {_S.OWNER},
         Verb.MAILBOX_SEE_MEMBERS: _DESKS | {_S.MEMBER, _S.OWNER},
         Verb.MAILBOX_CREATE: _ADMINISTRATORS,
@@ -112,10 +116,12 @@ MATRIX: Mapping[Verb, frozenset[Standing]] = MappingProxyType(
         Verb.AUP_PUBLISH: _GLOBAL,
         Verb.OUTGOING_RULES_EDIT: _ADMINISTRATORS,
         Verb.WORDING_EDIT: _ADMINISTRATORS,
+        Verb.FORWARDING_ALLOW: _ADMINISTRATORS,
         Verb.QUARANTINE_REVIEW: _DESKS,
         Verb.QUARANTINE_RELEASE: _ADMINISTRATORS,
         Verb.TRACE_READ: _DESKS,
         Verb.QUEUE_TEND: _ADMINISTRATORS,
+        Verb.CERTIFICATE_KEEP: _ADMINISTRATORS,
         Verb.AUDIT_READ: frozenset({_S.AUDITOR}),
     }
 )

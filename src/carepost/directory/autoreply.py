@@ -186,6 +186,10 @@ class Autoreplies:
             ends_at=row.ends_at,
         )
 
+    async def own_addresses(self, tx: Transaction, mailbox: MailboxPlace) -> Sequence[EmailAddress]:
+        """Every address that leads to the mailbox."""
+        return await repo.own_addresses(tx, mailbox.organisation, mailbox.id)
+
     async def take_turn(self, tx: Transaction, mailbox: MailboxPlace, address: EmailAddress) -> bool:
         """Whether they may be answered now; if so it is noted, and they may not for a day. R60."""
         now = self.clock.now()

@@ -17,7 +17,6 @@ from carepost.base.address import EmailAddress
 from carepost.base.ids import OrganisationId, new_trace_id
 from carepost.delivery.dispatch import Dispatch, DispatchTo, Lane
 from carepost.delivery.model import LeastTls
-from carepost.directory import repo_automatic
 from carepost.directory.autoreply import Autoreplies
 from carepost.directory.model import Found
 from carepost.directory.service import Directory
@@ -51,7 +50,7 @@ class Answers:
             return None
         async with self.autoreplies.db.transaction(mailbox.organisation) as tx:
             reply = await self.autoreplies.of(tx, mailbox)
-            own = await repo_automatic.own_addresses(tx, mailbox.organisation, mailbox.id)
+            own = await self.autoreplies.own_addresses(tx, mailbox)
         if reply is None or not reply.is_on_at(now) or why_not_answered(arrived.message, to, own=own) is not None:
             return None
         inside = to.domain in await self.directory.own_domains()

@@ -19,6 +19,7 @@ from carepost.base.clock import Clock
 from carepost.base.errors import Broken
 from carepost.directory.autoreply import Autoreplies
 from carepost.directory.correspondents import Correspondents
+from carepost.directory.forwarding import Forwardings
 from carepost.directory.service import Directory
 from carepost.governance.acceptable_use import AcceptableUse
 from carepost.identity.accounts import Accounts
@@ -30,6 +31,7 @@ from carepost.web.account.routes import OwnAccount
 from carepost.web.admin.rooms import AdminRooms
 from carepost.web.admin.rooms import doors as admin_doors
 from carepost.web.automatic.autoreply import AutoreplyPages
+from carepost.web.automatic.forwarding import ForwardingPages
 from carepost.web.content.site import ContentSite
 from carepost.web.headers import STATIC_HEADERS, site_headers
 from carepost.web.mail.rooms import MailRooms
@@ -76,6 +78,7 @@ class SiteRooms:
     admin: AdminRooms | None = None  # None where nobody administers in a browser
     correspondents: Correspondents | None = None
     autoreplies: Autoreplies | None = None
+    forwardings: Forwardings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,7 @@ def build(policy: WebPolicy, rooms: SiteRooms) -> Sites:
         directory=rooms.directory,
         messages=rooms.mail.messages,
         sessions=identity.sessions,
+        sealed=rooms.mail.sealed,
     )
     return Sites(_pages(house, doors, static), content.build(), doors)
 
@@ -132,7 +136,10 @@ def _people_doors(rooms: SiteRooms) -> list[Door]:
 
 
 def _automatic_doors(rooms: SiteRooms) -> list[Door]:
-    return AutoreplyPages(autoreplies=rooms.autoreplies).doors() if rooms.autoreplies is not None else []
+    doors = AutoreplyPages(autoreplies=rooms.autoreplies).doors() if rooms.autoreplies is not None else []
+    if rooms.forwardings is not None:
+        doors += ForwardingPages(forwardings=rooms.forwardings, directory=rooms.directory).doors()
+    return doors
 
 
 def _pages(house: House, doors: tuple[Door, ...], static: Mapping[str, str]) -> ASGIApp:

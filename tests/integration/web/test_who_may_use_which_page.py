@@ -98,6 +98,10 @@ ROWS: dict[str, dict[str, str]] = {
     "people.note": SHARED,
     "autoreply": OWNED,
     "autoreply.set": OWNED,
+    "forwarding": OWNED,
+    "forwarding.change": OWNED,
+    "admin.forwarding": REVIEW,
+    "admin.forwarding.decide": REVIEW,
     # The walk asks for the mailbox that sent it; here its stand-in does.
     "outgoing.one": SHARED,
     "outgoing.settle": SHARED,

@@ -37,6 +37,14 @@ mailbox.delete            member's mailbox   u h a p H G r
 mailbox.delete            another mailbox
 mailbox.send              member's mailbox   u h a p H G r
 mailbox.send              another mailbox
+mailbox.autoreply         own mailbox        u h a p H G r o
+mailbox.autoreply         member's mailbox   a p G o
+mailbox.autoreply         owner's mailbox    u h a p H G r o
+mailbox.autoreply         another mailbox    a p G o
+mailbox.forward           own mailbox        u h a p H G r o
+mailbox.forward           member's mailbox   a p G o
+mailbox.forward           owner's mailbox    u h a p H G r o
+mailbox.forward           another mailbox    a p G o
 mailbox.manage_members    own mailbox        a p G o
 mailbox.manage_members    member's mailbox   a p G o
 mailbox.manage_members    owner's mailbox    u h a p H G r o
@@ -75,6 +83,8 @@ organisation.close        organisation       G o
 domain.add                platform           G o
 secure_domain.edit        platform           G o
 acceptable_use.publish    platform           G o
+forwarding.allow          organisation       a p G o
+forwarding.allow          elsewhere          G o
 outgoing_rules.edit       organisation       a p G o
 outgoing_rules.edit       elsewhere          G o
 wording.edit              organisation       a p G o

@@ -51,6 +51,7 @@ class OwnAccount:
             keeps_rules=is_allowed(me.rights, Verb.OUTGOING_RULES_EDIT, OnOrganisation(me.organisation)),
             reviews=is_allowed(me.rights, Verb.QUARANTINE_REVIEW, OnOrganisation(me.organisation)),
             keeps_register=is_allowed(me.rights, Verb.SECURE_DOMAIN_EDIT, OnOrganisation(me.organisation)),
+            allows_forwarding=is_allowed(me.rights, Verb.FORWARDING_ALLOW, OnOrganisation(me.organisation)),
             sessions=[
                 {
                     "id": one.id,
