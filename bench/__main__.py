@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench import report
 
-SECTIONS = ("smtp", "outbound", "imap", "web", "memory")
+SECTIONS = ("smtp", "outbound", "decision", "imap", "web", "portal", "memory")
 
 
 def main() -> None:
@@ -37,6 +37,14 @@ def _measure(section: str, work: Path, *, quick: bool) -> None:
         from bench import outbound
 
         outbound.run(work, messages=200 if quick else 1_000, rounds=1 if quick else 3)
+    elif section == "decision":
+        from bench import decision
+
+        decision.run(work, letters=50 if quick else 300)
+    elif section == "portal":
+        from bench import portal
+
+        portal.run(work)
     elif section == "imap":
         from bench import imap
 
