@@ -180,6 +180,7 @@ def portal_policy(settings: Settings) -> PortalPolicy:
     given = settings.portal
     return PortalPolicy(
         url=given.url,
+        pages=settings.web.url,
         expires_after=timedelta(days=given.expires_days),
         patient_level=Level(given.patient_level),
         replies_max=given.answers_max,

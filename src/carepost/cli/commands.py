@@ -33,12 +33,26 @@ def _nouns() -> Sequence[Callable[[typer.Typer], None]]:
     from carepost.cli.keys import add_to as keys
     from carepost.cli.mail import add_to as mail
     from carepost.cli.password import add_to as password
+    from carepost.cli.policy import add_to as policy
     from carepost.cli.queue import add_to as queue
     from carepost.cli.secure_domains import add_to as secure_domains
     from carepost.cli.service import add_to as service
     from carepost.cli.tls_report import add_to as tls_report
 
-    return service, directory, automatic, secure_domains, password, mail, queue, tls_report, audit, keys, backup
+    return (
+        service,
+        directory,
+        automatic,
+        secure_domains,
+        policy,
+        password,
+        mail,
+        queue,
+        tls_report,
+        audit,
+        keys,
+        backup,
+    )
 
 
 def run() -> None:

@@ -152,6 +152,7 @@ class Changing:
         chosen = [one for each in opened if (one := await carriage.choose(each)) is not None]
         if not chosen:
             return None
+        await self._proved_enough(organisation, details, chosen)
         before = {one.row.seq: one.row.state for one in opened}
         raw = await self.opening.raw(organisation, known)
         message = Message(organisation=organisation, row=row, details=details, raw=raw)
@@ -172,6 +173,20 @@ class Changing:
             await carriage.complete(tx, at=at)
             await self.carrying.record(tx, organisation, carried.events, own=carriage.event(row, chosen))
         return row, chosen
+
+    async def _proved_enough(
+        self, organisation: OrganisationId, details: OutDetails, chosen: Sequence[OpenRecipient]
+    ) -> None:
+        """A link that nobody asked its sender about before. Raises NotPossible where a code by email is not enough."""
+        if not any(one.row.route is Route.PORTAL for one in chosen):
+            return
+        rules = await self.carrying.rules.of(organisation)
+        alone = not details.passphrase and not details.telephone
+        if alone and details.patient is not False and rules.portal_level != "L1":
+            raise NotPossible(
+                "By a secure link its reader would need words agreed by voice, and none were agreed. "
+                "Its sender can agree on some, and send it anew with them."
+            )
 
     async def _out_of_the_queue(
         self, tx: Transaction, organisation: OrganisationId, outgoing: OutgoingId, seqs: Sequence[int]

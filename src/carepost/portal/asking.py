@@ -15,11 +15,18 @@ from carepost.base.ids import OrganisationId, OutgoingId
 from carepost.message.showing import clean
 from carepost.portal import repo
 from carepost.portal.invitations import Letterhead, notice, sender_letter
-from carepost.portal.model import AccessRequest, AccessRequestId, Made, SecureMessageId, What
+from carepost.portal.model import AccessRequest, AccessRequestId, Made, SecureMessage, SecureMessageId, What
 from carepost.portal.reading import Browser, Reading, guest
 from carepost.portal.secure_messages import SecureMessages, agreed_words
 
 _NAME_MAX, _WORDS_MAX = 100, 500
+
+
+def _where(pages: str, message: SecureMessage) -> str:
+    """Where its sender says yes or no."""
+    if message.outgoing is None or not pages:
+        return "Open the message in Sent to say yes or no."
+    return f"Say yes or no here: {pages}/outgoing/{int(message.outgoing)}/secure"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +66,8 @@ class Asking:
             paragraphs = [
                 f"{name} ({who}) asks to read the secure message that you sent to {message.details.address}.",
                 f"They wrote: {words}" if words else "They gave no reason.",
-                (
-                    "Nobody has proved that this is their name. Open the message in Sent to say yes or no; if you do "
-                    "nothing, they cannot read it."
-                ),
+                "Nobody has proved that this is their name. If you do nothing, they cannot read it.",
+                _where(self.messages.policy.pages, message),
                 f"Reference {message.trace}.",
             ]
             raw = sender_letter(head, subject="Somebody asks to read a secure message of yours", paragraphs=paragraphs)

@@ -84,6 +84,7 @@ class PortalPolicy:
     """Every number of the portal."""
 
     url: str = "http://127.0.0.1:8081"
+    pages: str = ""  # where our own people's pages are, for the letters that senders get
     # The local part of the one address of each domain that notices and codes come from. Nobody reads it.
     writer: str = "secure-messages"
     expires_after: timedelta = timedelta(days=28)  # R122

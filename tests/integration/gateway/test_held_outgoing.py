@@ -1,7 +1,7 @@
 """What is held on the way out, and what an administrator makes of it: who is told, and what is in the record."""
 
 import pytest
-from tests.fakes.outgoing_world import OutgoingWorld, answered
+from tests.fakes.outgoing_world import NHS, OutgoingWorld, answered
 
 from carepost.audit.model import Actor
 from carepost.base.errors import Malformed, NotAllowed, NotPossible
@@ -11,6 +11,7 @@ from carepost.directory.model import Role
 from carepost.gateway.outgoing import Choice, NeedsAnswers, RecipientState, Route, Submitted
 from carepost.infra.db import Database
 from carepost.message.parse import parse
+from carepost.policy.rules import Chosen
 
 
 @pytest.fixture
@@ -25,14 +26,14 @@ async def boss_of(world: OutgoingWorld, role: Role = Role.LOCAL_ADMINISTRATOR) -
     return made
 
 
-async def held(world: OutgoingWorld, *to: str) -> OutgoingId:
+async def held(world: OutgoingWorld, *to: str, **more: str) -> OutgoingId:
     """Sent, confirmed by its sender, and held because the scanner could not look into it."""
     assert world.scanner is not None
     world.scanner.too_large = 10
-    asked = await world.outbound.submit(world.submission(*to))
+    asked = await world.outbound.submit(world.submission(*to, **more))  # type: ignore[arg-type]
     assert isinstance(asked, NeedsAnswers)
     yes = [answered(one, Choice.CONFIRM) for one in asked.consideration.questions]
-    done = await world.outbound.submit(world.submission(*to, answers=yes))
+    done = await world.outbound.submit(world.submission(*to, answers=yes, **more))  # type: ignore[arg-type]
     assert isinstance(done, Submitted)
     await world.later()
     return done.id
@@ -100,3 +101,13 @@ async def test_what_is_refused_goes_nowhere_and_its_sender_reads_why(world: Outg
         with pytest.raises(NotPossible):
             await again(boss, world.practice, number, reason="again")
     assert len((await world.held_mail.page(boss, world.practice)).held) == 0
+
+
+async def test_a_link_that_needs_agreed_words_is_not_let_go_without_them(world: OutgoingWorld) -> None:
+    """Nobody was asked for words when it was held."""
+    await world.rules.set(boss := await boss_of(world), world.practice, Chosen(portal_level="L2"), after=0, reason="x")
+    number = await held(world, "a@shop.example", text=f"NHS number {NHS}.\r\n")
+    with pytest.raises(NotPossible, match="words agreed by voice"):
+        await world.held_mail.let_go(boss, world.practice, number, reason="x")
+    assert world.links.made == []
+    assert await world.held_mail.refuse(boss, world.practice, number, reason="Agree on words with them") == 1

@@ -3,10 +3,12 @@
 import pytest
 from tests.fakes.asgi_browser import AsgiBrowser, Page
 from tests.fakes.gateway_world import OPERATOR
+from tests.fakes.outbound_desk import outgoing_row
 from tests.fakes.web_world import WebWorld
 
 from carepost.base.address import Domain
 from carepost.directory.model import Role
+from carepost.gateway.outgoing import OutState, RecipientState
 from carepost.policy.rules import Chosen, Detail, Measure
 
 POLICY, HELD, EXCEPTIONS = "/admin/policy", "/admin/held", "/admin/secure-domains/exceptions"
@@ -134,3 +136,13 @@ async def test_a_domain_is_excused_for_a_time_and_called_back(world: WebWorld) -
         assert (await browser.post(EXCEPTIONS, given | wrong)).status == 400
     ended = await browser.follow(await browser.post(EXCEPTIONS, given | {"do": "end"}))
     assert "No exceptions" in ended.words("main")
+
+
+async def test_a_message_leads_to_the_page_of_its_secure_links(world: WebWorld) -> None:
+    person = await world.web_person(await world.organisation("A81001"), "Nia Nurse")
+    browser = world.browser(await world.session_of(person))
+    row = outgoing_row(world.clock.now(), person.mailbox.id, RecipientState.NOTICED, state=OutState.RELEASED)
+    world.desk.rows.append(row)
+    page = await browser.get("/outgoing/1")
+    assert [one.attributes["href"] for one in page.tree.css("main a[href$=secure]")] == ["/outgoing/1/secure"]
+    assert (await browser.get("/outgoing/1/secure")).status == 200

@@ -4,6 +4,7 @@ import pytest
 
 from carepost.base.address import EmailAddress
 from carepost.base.errors import Malformed
+from carepost.cli.policy import chosen_with as from_words
 from carepost.delivery.model import LeastTls
 from carepost.gateway.deck import shipped_care, shipped_outbound
 from carepost.gateway.disclosure import CODES, MARKED, PATIENT_CODES, SECURE, SUBJECT, UNREAD, UNREAD_MEDIA
@@ -167,3 +168,14 @@ def test_a_difference_names_each_line_that_is_other_than_it_was() -> None:
         ("Private mailboxes in one header before each gets a message of its own", "5", "2"),
         ("Guidance about secure links", "none", "Ring first."),
     ]
+
+
+def test_rules_are_named_at_the_command_line_as_they_are_shown() -> None:
+    chosen = from_words(Chosen(guidance="Ring."), ["text.passport=block", "visible_private=2", "guidance=service"])
+    assert chosen == Chosen(text={Detail.PASSPORT: Measure.BLOCK}, visible_private=2)
+    assert from_words(chosen, ["text.passport=service", "portal_level=L2"]) == Chosen(
+        visible_private=2, portal_level="L2"
+    )
+    for wrong in ("passport", "text.nose=block", "text.passport=perhaps", "colour=blue", "visible_private=many"):
+        with pytest.raises(Malformed):
+            from_words(Chosen(), [wrong])

@@ -151,6 +151,7 @@ class OutgoingView:
     recipients: tuple[RecipientLine, ...]
     questions: tuple[QuestionView, ...]
     recallable: bool
+    links: str = ""  # the page of its secure links, where it has any
 
 
 def check_view(
@@ -262,6 +263,7 @@ def outgoing_view(
         recipients=tuple(_recipient(one, zone) for one in row.recipients),
         questions=tuple(question_view(one.question, chosen) for one in row.questions if one.answer is None),
         recallable=row.state is OutState.RELEASED and any(one.state in _MAY_BE_RECALLED for one in row.recipients),
+        links=f"/outgoing/{row.id}/secure" if any(one.route is Route.PORTAL for one in row.recipients) else "",
     )
 
 
