@@ -16,6 +16,7 @@ from carepost.audit import (  # noqa: F401 - their events are subclasses of Even
     events_mail,
     events_portal,
     events_rules,
+    events_smime,
     events_writing,
 )
 from carepost.audit.events import Event, EventName

@@ -37,6 +37,7 @@ def _nouns() -> Sequence[Callable[[typer.Typer], None]]:
     from carepost.cli.queue import add_to as queue
     from carepost.cli.secure_domains import add_to as secure_domains
     from carepost.cli.service import add_to as service
+    from carepost.cli.smime import add_to as smime
     from carepost.cli.tls_report import add_to as tls_report
 
     return (
@@ -49,6 +50,7 @@ def _nouns() -> Sequence[Callable[[typer.Typer], None]]:
         mail,
         queue,
         tls_report,
+        smime,
         audit,
         keys,
         backup,

@@ -33,7 +33,7 @@ from carepost.message.smime_trust import addresses_in, may_encrypt_to, vouched_f
 
 __all__ = [
     "Fault", "Method", "NotOpened", "Opened", "Signature", "SignatureState", "Signer", "Trust", "encrypt",
-    "is_encrypted", "open_message", "sign", "verify",
+    "is_encrypted", "is_envelope", "open_message", "sign", "unwrapped", "verify",
 ]  # fmt: skip
 
 _SIGNATURES = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
@@ -214,6 +214,12 @@ def open_message(message: Message, certificate: x509.Certificate, key: Key) -> O
         return opened
     outer, _ = _taken_apart(message)
     return Opened(outer + opened.content, opened.authenticated)
+
+
+def unwrapped(message: Message, content: bytes) -> bytes:
+    """What stood inside an opaque signature, with the fields of the message before it: as it is read."""
+    outer, _ = _taken_apart(message)
+    return outer + content
 
 
 def _author_of_ours(message: Message) -> str:

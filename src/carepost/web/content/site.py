@@ -31,6 +31,7 @@ from carepost.store.model import MailboxRef
 from carepost.web.cleaning import clean, read
 from carepost.web.headers import content_headers
 from carepost.web.mail.letter import bodies_of, is_viewable
+from carepost.web.mail.sealed import SealedMail
 from carepost.web.model import WebPolicy
 from carepost.web.sealing import ContentNote, Notes
 
@@ -44,6 +45,7 @@ class ContentSite:
     directory: Directory
     messages: MessageStore
     sessions: Sessions
+    sealed: SealedMail | None = None
 
     def build(self) -> Starlette:
         route = Route("/c/{note}", self._answer, methods=["GET"])
@@ -73,10 +75,18 @@ class ContentSite:
             raise NotPossible("You have signed out. Sign in and open the message again.")
         rights = await self.directory.rights_of(organisation, person)
         authorize(rights, Verb.MAILBOX_READ, OnMailbox(mailbox, organisation))
-        raw = await self.messages.body(MailboxRef(mailbox, organisation), FolderId(note.folder), note.uid)
-        if raw is None:
+        where = MailboxRef(mailbox, organisation)
+        raw = await self.messages.body(where, FolderId(note.folder), note.uid)
+        rows = await self.messages.rows(where, FolderId(note.folder), [note.uid]) if raw and self.sealed else []
+        if raw is None or (self.sealed is not None and not rows):
             raise NotPossible("This message is no longer in this folder.")
-        return await read(raw)
+        message = await read(raw)
+        if self.sealed is None:
+            return message
+        seen = await self.sealed.as_read(where, message, at=rows[0].internal_date, trace=rows[0].trace)
+        if seen.is_shut or (seen.plain_only and note.mode in {"body", "page"}):
+            raise NotPossible("This message is not shown. Open it in the mailbox: it says why.")
+        return seen.message
 
     async def _show(self, note: ContentNote, message: Message) -> Response:
         if note.mode in {"body", "page"}:

@@ -13,7 +13,9 @@ from markupsafe import Markup
 
 from carepost.message.model import Message, Part
 from carepost.message.sanitise_text import text_as_html
+from carepost.message.summary import Summary
 from carepost.web.mail.pages import Trust, size_words
+from carepost.web.mail.sealed import AsRead
 
 # Shown by browsers under a sandbox without running anything. SVG is not among them: it is a program.
 VIEWABLE = frozenset(
@@ -33,6 +35,8 @@ _KINDS = {
     "text/html": "Web page",
     "text/plain": "Text",
 }
+PACKED = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
+_SIGNATURES = frozenset({"application/pkcs7-signature", "application/x-pkcs7-signature"})
 TEXT_SHOWN_MAX = 1_000_000  # characters of plain text laid into the page; the rest is in the saved message
 
 
@@ -81,6 +85,7 @@ class LetterView:
     in_archive: bool
     in_bin: bool
     trust: Trust
+    seals: tuple[Trust, ...]
     findings: tuple[str, ...]
     shown_as: str
     other_href: str
@@ -107,6 +112,20 @@ def bodies_of(message: Message) -> Bodies:
             elif part.media_type == "text/html" and html is None:
                 html = (path, part)
     return Bodies(plain=plain, html=html)
+
+
+def shown_bodies(seen: AsRead) -> Bodies:
+    """Nothing of a message that is shut; no layout where somebody on the way could have bent it."""
+    if seen.is_shut:
+        return Bodies(plain=None, html=None)
+    bodies = bodies_of(seen.message)
+    return Bodies(plain=bodies.plain, html=None) if seen.plain_only else bodies
+
+
+def shown_attachments(seen: AsRead, summary: Summary) -> tuple[tuple[str, str, str, int], ...]:
+    """Without the signature itself, which the page has told of."""
+    told = _SIGNATURES if seen.notices and not seen.is_shut else frozenset[str]()
+    return () if seen.is_shut else tuple(one for one in summary.attachments if one[2] not in told)
 
 
 def plain_text(message: Message, part: Part) -> Markup:

@@ -14,9 +14,18 @@ from carepost.message.summary import Summary, summarise
 from carepost.store.model import Flag, FolderView, MessageRow, SpecialUse
 from carepost.web.cleaning import clean, read
 from carepost.web.mail import pages
-from carepost.web.mail.letter import LetterView, attachment_views, bodies_of, is_viewable, plain_text
+from carepost.web.mail.letter import (
+    PACKED,
+    LetterView,
+    attachment_views,
+    is_viewable,
+    plain_text,
+    shown_attachments,
+    shown_bodies,
+)
 from carepost.web.mail.lists import choices, folder_list, list_page
 from carepost.web.mail.rooms import MailRooms, Opened, open_mailbox
+from carepost.web.mail.sealed import AsRead
 from carepost.web.mail.trust import scanned_words, trust_of
 from carepost.web.sealing import ContentNote
 from carepost.web.shell import NoSuchPage, Visit
@@ -34,7 +43,8 @@ class _Found:
     folder: FolderView
     row: MessageRow
     summary: Summary
-    message: Message
+    message: Message  # as it came
+    seen: AsRead
 
     @property
     def at(self) -> str:
@@ -95,6 +105,8 @@ async def open_part(rooms: MailRooms, visit: Visit) -> Response:
     opened = await open_mailbox(rooms, visit.mailbox())
     folder = opened.folder(visit.number("folder"))
     summary = await _summary(rooms, visit, opened, folder)
+    if rooms.sealed is not None and any(kind in PACKED for _, _, kind, _ in summary.attachments):
+        summary = (await _fetch(rooms, visit)).summary
     part = visit.request.path_params["part"]
     mode = "view" if visit.query("do") == "view" else "save"
     media_type = next((kind for path, _, kind, _ in summary.attachments if path == part), None)
@@ -115,8 +127,11 @@ async def _fetch(rooms: MailRooms, visit: Visit) -> _Found:
     raw = await rooms.messages.body(mailbox, folder.id, uid) if rows else None
     if raw is None:
         raise NotPossible(GONE)
-    message = await read(raw)
-    return _Found(opened, folder, rows[0], summarise(message), message)
+    row, message = rows[0], await read(raw)
+    seen = AsRead(message=message)
+    if rooms.sealed is not None:
+        seen = await rooms.sealed.as_read(mailbox, message, at=row.internal_date, trace=row.trace)
+    return _Found(opened, folder, row, summarise(seen.message), message, seen)
 
 
 async def _summary(rooms: MailRooms, visit: Visit, opened: Opened, folder: FolderView) -> Summary:
@@ -134,10 +149,10 @@ async def _mark_seen(rooms: MailRooms, visit: Visit, found: _Found) -> None:
 
 
 async def _letter(visit: Visit, found: _Found) -> LetterView:
-    folder, row, summary, message = found.folder, found.row, found.summary, found.message
+    folder, row, summary, message = found.folder, found.row, found.summary, found.seen.message
     list_at = pages.folder_href(folder.mailbox, folder.id)
     show, after = visit.query("show"), visit.query("after")
-    bodies = bodies_of(message)
+    bodies = shown_bodies(found.seen)
     as_html = bodies.html is not None and (visit.query("as") == "html" or bodies.plain is None)
     written = row.internal_date.astimezone(visit.house.policy.zone)
     sender = summary.sender_name or summary.sender_address or "No sender"
@@ -166,16 +181,20 @@ async def _letter(visit: Visit, found: _Found) -> LetterView:
         flagged=bool(row.flags & Flag.FLAGGED),
         in_archive=folder.special_use is SpecialUse.ARCHIVE,
         in_bin=folder.special_use is SpecialUse.TRASH,
-        trust=trust_of(message, row),
+        trust=trust_of(found.message, row),
+        seals=found.seen.notices,
         findings=tuple(findings),
         shown_as=_shown_as(is_html=as_html, both=bodies.html is not None and bodies.plain is not None),
         other_href=_other(found.at, show, after, is_html=as_html) if bodies.html and bodies.plain else "",
         other_words="Show it as plain text" if as_html else "Show it as it was laid out",
         frame_at=_content(visit, folder, part="", mode="body") if as_html else "",
         own_page_href=_content(visit, folder, part="", mode="page") if as_html else "",
-        text=plain_text(message, bodies.plain[1]) if bodies.plain and not as_html else _no_text(summary),
+        text=plain_text(message, bodies.plain[1]) if bodies.plain and not as_html else _no_text(summary, found.seen),
         attachments=attachment_views(
-            summary.attachments, at=found.at, scanned=scanned_words(row), may_save=not visit.me.shared_computer
+            shown_attachments(found.seen, summary),
+            at=found.at,
+            scanned=scanned_words(row),
+            may_save=not visit.me.shared_computer,
         ),
     )
 
@@ -190,7 +209,9 @@ def _other(at: str, show: str, after: str, *, is_html: bool) -> str:
     return pages.with_query(at, **{"as": "text" if is_html else "html", "show": show, "after": after})
 
 
-def _no_text(summary: Summary) -> Markup:
+def _no_text(summary: Summary, seen: AsRead) -> Markup:
+    if seen.is_shut:
+        return Markup("Nothing of it is shown.")
     if summary.attachments:
         return Markup("This message has no text of its own. See what is attached.")
     return Markup("This message is empty.")

@@ -17,6 +17,7 @@ from carepost.store.messages import MessageStore
 from carepost.store.model import FolderView, SpecialUse
 from carepost.store.search import MailSearch
 from carepost.web.mail import pages
+from carepost.web.mail.sealed import SealedMail
 from carepost.web.model import Visitor
 from carepost.web.shell import NoSuchPage
 
@@ -33,6 +34,7 @@ class MailRooms:
     trace: MessageTrace
     deck: Deck[InboundFacts]  # to tell a decision in the words of its card
     clock: Clock
+    sealed: SealedMail | None = None  # None where no certificate was ever trusted or kept
 
 
 @dataclass(frozen=True, slots=True)
