@@ -28,6 +28,7 @@ from carepost.infra.tls import ServerTls
 from carepost.protocols.imap.ports import ImapServices, Mail, SignedIn
 from carepost.protocols.imap.server import ImapServer
 from carepost.store.model import MailboxLike
+from carepost.store.sent_copies import SentCopies
 from carepost.wire.imap_limits import ImapLimits
 
 log = get_logger("access")
@@ -164,6 +165,7 @@ def imap_server(areas: Areas, certificates: Certificates) -> ImapServer:
             filing=store.filing,
             words=store.search,
             changes=store.changes,
+            sent=SentCopies(messages=store.messages, clock=areas.clock),
         ),
         clock=areas.clock,
         limits=ImapLimits(

@@ -148,15 +148,22 @@ class MailChanges(Protocol):
     ) -> AbstractContextManager[None]: ...
 
 
+class SentFolder(Protocol):
+    async def kept(self, mailbox: MailboxLike, folder: FolderView, raw: bytes) -> Laid | None:
+        """Where the message lies already of which `raw` is a mail program's own copy."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """The store, as its five parts."""
+    """The store, as its parts."""
 
     folders: MailFolders
     reading: MailReading
     filing: MailFiling
     words: WordSearch
     changes: MailChanges
+    sent: SentFolder | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
