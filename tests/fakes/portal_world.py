@@ -93,7 +93,7 @@ class PortalWorld(GatewayWorld):
         super().__post_init__()
         self.queue, self.follower, self.texts = FakeQueue(), FakeFollower(), FakeTexts()
         self.received = FakeReceive(self.domain.name)
-        self.build(PortalPolicy(url=self.portal_url))
+        self.build(PortalPolicy(url=self.portal_url, pages="https://mail.riverside.example"))
 
     def build(self, policy: PortalPolicy) -> None:
         seals = PortalSeals(keys=self.keys, policy=QUICK)

@@ -40,6 +40,10 @@ def choose(page: Page, content: str, source: str) -> None:
 def test_the_pages_of_the_register_are_accessible(house: House, opens: Opens, width: int) -> None:
     page = keeper(house, opens(width=width))
     assert_accessible(page)
+    page.get_by_role("link", name="Excused from checked encryption").click()
+    page.get_by_role("heading", name="Excused from checked encryption").wait_for()
+    assert_accessible(page)
+    page.get_by_role("link", name="Back to the register").click()
     page.get_by_role("button", name="Show what would change").click()
     assert page.get_by_role("alert").is_visible()
     assert_accessible(page)

@@ -115,6 +115,15 @@ def test_pages_of_a_reviewer(house: House, opens: Opens, width: int) -> None:
     page.get_by_role("button", name="Release it").click()
     assert page.get_by_role("alert").is_visible()
     assert_accessible(page)
+    held = house.world.held.hold("a-rather-long-name-of-somebody-else@an-organisation-elsewhere.example")
+    for path in ("/admin/held", f"/admin/held/{held.id}", "/admin/policy"):
+        page.goto(path)
+        assert_accessible(page)
+        photograph(page, f"{path.split('/')[2]}-{width}")
+    page.get_by_label("A passport number, in the text or a file").select_option("Not at all")
+    page.get_by_role("button", name="Show what would be different").click()
+    page.get_by_role("heading", name="What would be different").wait_for()
+    assert_accessible(page)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -4,6 +4,7 @@ import pytest
 
 from carepost.base.address import EmailAddress
 from carepost.delivery.model import LeastTls
+from carepost.delivery.tls_policy import DaneState, Instead, StsState, least_tls
 from carepost.gateway.deck import shipped_care, shipped_outbound
 from carepost.gateway.examine import failed
 from carepost.gateway.model import Finding
@@ -132,3 +133,46 @@ def test_private_mailboxes_in_one_header_are_people() -> None:
     assert finding.code == "private-people-visible"
     [question] = ruled(*(Destination(address=one, reach=Reach.OUTSIDE) for one in people), findings=[finding]).questions
     assert question.choices == (Choice.INDIVIDUALLY,)
+
+
+@pytest.mark.parametrize("reach", [Reach.REGISTER, Reach.OUTSIDE])
+@pytest.mark.parametrize("exception", [False, True])
+@pytest.mark.parametrize("require_tls", [False, True])
+@pytest.mark.parametrize("code", [None, "nhs-number", "marked-sensitive", "asked-secure"])
+def test_the_walk_asks_the_table_of_tls(reach: Reach, exception: bool, require_tls: bool, code: str | None) -> None:
+    """ADR-0018: one table, whatever the facts. What the hosts prove is asked when it leaves."""
+    one = Destination(address=EmailAddress.parse("a@b.example"), reach=reach, tls_exception=exception)
+    findings = [found(code, "disclosure", where="text", count=1)] if code else []
+    [ruled_] = rule_outbound(DECKS, [one], findings, require_tls=require_tls).routes
+    expected = least_tls(
+        listed=reach is Reach.REGISTER,
+        dane=DaneState.NONE,
+        sts=StsState.NONE,
+        sensitive=code is not None,
+        require_tls=require_tls,
+        exception=exception,
+    )
+    if expected is Instead.PORTAL:
+        assert (ruled_.route, ruled_.least) == (Route.PORTAL, None)
+    else:
+        assert (ruled_.route, ruled_.least) == (Route.RELAY, expected)
+
+
+def test_somebodys_numbers_go_by_link_where_an_exception_would_let_them_go_unprotected() -> None:
+    seen = [found("passport", "disclosure", where="text", count=1)]
+    for agreed, exception, route in (
+        (False, True, Route.PORTAL),
+        (False, False, Route.RELAY),
+        (True, True, Route.RELAY),
+    ):
+        one = Destination(
+            address=EmailAddress.parse("a@b.example"),
+            reach=Reach.REGISTER,
+            agreed_to_plain=agreed,
+            tls_exception=exception,
+        )
+        assert rule_outbound(DECKS, [one], seen).routes[0].route is route
+    [told] = rule_outbound(
+        DECKS, [Destination(address=EmailAddress.parse("a@b.example"), reach=Reach.REGISTER, tls_exception=True)], seen
+    ).routes
+    assert "goes by a secure link" in told.says
