@@ -134,14 +134,30 @@ def short_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres(short_folder: Path) -> Iterator[PostgresForTests]:
-    server = EmbeddedPostgres(short_folder / "pg", EmbeddedPolicy(shared_buffers_mb=64))
+def postgres() -> Iterator[PostgresForTests]:
+    folder = Path(tempfile.mkdtemp(prefix="cp-", dir=_where_databases_are_quick()))
+    folder.chmod(0o711)
+    log = {"max_wal_size": "192MB", "min_wal_size": "64MB"}
+    server = EmbeddedPostgres(folder / "pg", EmbeddedPolicy(shared_buffers_mb=64, extra=log))
     run_apart(server.start())
     run_apart(bootstrap(server.dsn("postgres", database="postgres")))
     try:
         yield PostgresForTests(server)
     finally:
         run_apart(server.stop())
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _where_databases_are_quick() -> str | None:
+    """In memory, where there is plenty: each test makes and drops a database, which is mostly waiting for the disk.
+
+    What a disk does, and a lack of it, is for tests/system to see.
+    """
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < 3 << 30:
+        return None
+    words = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+    return str(memory) if int(words["MemAvailable"].split()[0]) > 5 << 20 else None
 
 
 @pytest.fixture
