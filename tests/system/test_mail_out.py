@@ -22,7 +22,16 @@ from functools import partial
 
 import pytest
 from tests.fakes.outside_world import OutsideWorld
-from tests.fakes.running_service import HOSTNAME, OPERATOR, PATIENCE, RunningService, copied, forget, short_home
+from tests.fakes.running_service import (
+    HOSTNAME,
+    OPERATOR,
+    PATIENCE,
+    RunningService,
+    copied,
+    forget,
+    message,
+    short_home,
+)
 from tests.system.conftest import LONG
 from tests.system.test_thunderbird import Marionette, thunderbird
 
@@ -80,6 +89,7 @@ class Out:
     def knows(self, address: str) -> None:
         """It has been written to before: nothing is asked about that."""
         self.send("How are you", address)
+        await_true(lambda: bool(self.world.arrived_for(address)), f"nothing arrived for {address}")
 
     def became(self, reference: str) -> dict[str, str]:
         """What became of it so far, recipient by recipient, as `carepost trace` tells."""
@@ -122,7 +132,11 @@ def out(template: RunningService) -> Iterator[Out]:
     service = copied(template, short_home())
     world = OutsideWorld(service.home / "tls").start()
     try:
-        (service.home / "zone.toml").write_text(zone_toml(HOSTNAME))
+        # Somebody outside who may send from here, and whose mail arrives at the tap.
+        zone = zone_toml(HOSTNAME).replace(
+            "[txt]\n", '[txt]\n"patients.example" = ["v=spf1 ip4:127.0.0.0/8 ip6:::1 -all"]\n'
+        )
+        (service.home / "zone.toml").write_text(zone + '"patients.example" = [[10, "mail.gmail.example"]]\n')
         service.write_config(
             {
                 "mail_out": {"undo_seconds": 1, "undo_seconds_outside": 1, "messages_a_minute": 100_000},  # no deadline
@@ -317,6 +331,39 @@ def test_every_recipient_is_accounted_for(out: Out) -> None:
     assert done.stdout == "Given up for 1 recipients.\n", done.stderr
     assert out.became(reference) == to | {"x@busy-clinic.example": "expired"}
     assert out.service.run("queue", "expire", str(waits["number"]), "--reason", "again").returncode == 1
+
+
+def test_a_shared_mailbox_answers_a_stranger_once_and_sends_a_copy_on_where_it_may(out: Out) -> None:
+    clinic, pat = "clinic@willow.example", "pat@patients.example"
+    words = out.service.home / "reply.txt"
+    words.write_text("Thank you. We read this on working days.")
+    texts = ("--outside", str(words), "--to-outside", "--subject", "We have your message", "--on")
+    done = out.service.run("mailbox", "autoreply", clinic, *texts, "--telephone", "01632 960123")
+    assert done.returncode == 0, done.stderr
+
+    def write(subject: str) -> None:
+        """Until it has been dealt with."""
+        raw = message(subject, sender=pat).replace(b"somebody@willow.example", clinic.encode())
+        out.service.deliver(raw, clinic, sender=pat)
+        await_true(lambda: out.service.count("SELECT count(*) FROM arrival") == 0, "nobody looked at what arrived")
+
+    write("My hip")
+    out.await_outside("We have your message")
+    [answer] = out.world.arrived("We have your message")
+    assert b"If it is urgent, call 01632 960123." in answer.raw
+    assert b"Auto-Submitted: auto-replied" in answer.raw
+    assert b"DKIM-Signature: " in answer.raw
+    assert b"My hip" not in answer.raw
+    to = f"desk@{TRUST}"
+    asked = out.service.run("mailbox", "forward", "ask", clinic, to, "--reason", "one desk for two houses")
+    number = asked.stdout.split("number ")[1].partition(".")[0]
+    assert out.service.run("mailbox", "forward", "allow", clinic, number).returncode == 0
+    write("My knee")
+    await_true(lambda: bool(out.world.arrived_for(to)), "the copy did not arrive")
+    [copy] = out.world.arrived_for(to)
+    assert b"Subject: My knee" in copy.raw
+    assert f"Delivered-To: {clinic}".encode() in copy.raw
+    assert len(out.world.arrived("We have your message")) == 1, "the second within the day is not answered"
 
 
 # In Thunderbird itself: trust our authority, make an account that sends by 587, write a letter, send it.
