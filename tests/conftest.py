@@ -135,7 +135,7 @@ def short_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresForTests]:
-    folder = Path(tempfile.mkdtemp(prefix="cp-", dir=_where_databases_are_quick()))
+    folder = Path(tempfile.mkdtemp(prefix=f"cp-{os.getpid()}-", dir=_where_databases_are_quick()))
     folder.chmod(0o711)
     log = {"max_wal_size": "192MB", "min_wal_size": "64MB"}
     server = EmbeddedPostgres(folder / "pg", EmbeddedPolicy(shared_buffers_mb=64, extra=log))
@@ -154,6 +154,9 @@ def _where_databases_are_quick() -> str | None:
     What a disk does, and a lack of it, is for tests/system to see.
     """
     memory = Path("/dev/shm")
+    for left in memory.glob("cp-[0-9]*-*"):  # by a run that was killed: memory is dear
+        if not Path(f"/proc/{left.name.split('-')[1]}").exists():
+            shutil.rmtree(left, ignore_errors=True)
     if not os.access(memory, os.W_OK) or shutil.disk_usage(memory).free < 3 << 30:
         return None
     words = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
