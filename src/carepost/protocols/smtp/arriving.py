@@ -1,4 +1,4 @@
-"""The content of one message on its way in by submission: kept in a spool, or the reason why it could not be."""
+"""One message on its way in: its envelope as handed in; its content in a spool, or why it could not be kept."""
 
 from dataclasses import dataclass, field
 
@@ -18,36 +18,43 @@ class HandedRecipient:
 
 
 @dataclass(slots=True)
-class Arriving:
-    """Envelope and content, as far as they have come."""
+class ArrivingContent:
+    """What follows DATA or BDAT, at every port."""
 
-    mail: Mail
-    sender: EmailAddress
-    recipients: dict[str, HandedRecipient] = field(default_factory=dict)
-    spool: Spool | None = None
     failure: Exception | None = None
+    _spool: Spool | None = None
 
     def begin(self, spools: Spools) -> None:
-        self.spool = spools.open()
+        self._spool = spools.open()
 
     async def keep(self, octets: bytes) -> None:
         """Never raises: a full disk is told once the content has been read, for before nobody listens."""
-        if self.failure is not None or self.spool is None:
+        if self.failure is not None or self._spool is None:
             return
         try:
-            await self.spool.write(octets)
+            await self._spool.write(octets)
         except Exception as error:  # noqa: BLE001 - the answer waits until the content has been read
             self.failure = error
-            self.spool.close()
+            self._spool.close()
 
     async def whole(self) -> bytes:
         """All of it. Raises what went wrong while it was kept."""
         if self.failure is not None:
             raise self.failure
-        if self.spool is None:
+        if self._spool is None:
             raise Broken("The message has gone")
-        return await self.spool.whole()
+        return await self._spool.whole()
 
     def close(self) -> None:
-        if self.spool is not None:
-            self.spool.close()
+        if self._spool is not None:
+            self._spool.close()
+
+
+@dataclass(slots=True)
+class Arriving:
+    """A message by submission, as far as it has come."""
+
+    mail: Mail
+    sender: EmailAddress
+    recipients: dict[str, HandedRecipient] = field(default_factory=dict)
+    content: ArrivingContent = field(default_factory=ArrivingContent)

@@ -14,14 +14,15 @@ from typing import Protocol, assert_never
 
 from carepost.base.address import Domain, EmailAddress
 from carepost.base.clock import Clock
-from carepost.base.errors import Broken, Malformed
+from carepost.base.errors import Malformed
 from carepost.base.ids import MailboxId, new_trace_id
 from carepost.directory.model import Found, MailboxKind, RefusalReason, Refusing, Route, Unknown
 from carepost.gateway.model import Connection, Envelope, Receipt, Recipient, TlsFacts, Via
 from carepost.infra.log import get_logger
 from carepost.protocols.smtp.answers import answer_to, within
+from carepost.protocols.smtp.arriving import ArrivingContent
 from carepost.protocols.smtp.limits import SmtpLimits
-from carepost.protocols.smtp.spool import Spool, Spools
+from carepost.protocols.smtp.spool import Spools
 from carepost.protocols.smtp.throttle import Throttle
 from carepost.protocols.smtp.trace_fields import Hop, trace_fields
 from carepost.wire import smtp_events as wire
@@ -74,8 +75,7 @@ class _Arriving:
     mail: Mail
     sender: EmailAddress | None
     recipients: list[Recipient] = field(default_factory=list)
-    spool: Spool | None = None
-    failure: Exception | None = None
+    content: ArrivingContent = field(default_factory=ArrivingContent)
 
 
 class RelaySession:
@@ -95,7 +95,7 @@ class RelaySession:
         """The answers to a question; none to anything else."""
         match event:
             case wire.Content(octets):
-                await self._keep(octets)
+                await self._current().content.keep(octets)
             case Mail():
                 return (self._mail(event),)
             case AskedFor():
@@ -123,8 +123,8 @@ class RelaySession:
 
     def forget_message(self) -> None:
         """Drop what has been gathered. May be called at any time."""
-        if self._arriving is not None and self._arriving.spool is not None:
-            self._arriving.spool.close()
+        if self._arriving is not None:
+            self._arriving.content.close()
         self._arriving = None
 
     # -- the envelope --
@@ -191,25 +191,15 @@ class RelaySession:
     # -- the content --
 
     def _begin(self) -> Reply:
-        self._current().spool = self._relay.spools.open()
+        self._current().content.begin(self._relay.spools)
         return replies.GO_AHEAD
 
-    async def _keep(self, octets: bytes) -> None:
-        arriving = self._current()
-        if arriving.failure is not None or arriving.spool is None:
-            return
-        try:
-            await arriving.spool.write(octets)
-        except Exception as error:  # noqa: BLE001 - the answer waits until the content has been read
-            arriving.failure = error
-            arriving.spool.close()
-
     def _chunk(self, octets: int) -> Reply:
-        arriving = self._current()
-        if arriving.failure is None:
+        failure = self._current().content.failure
+        if failure is None:
             return replies.chunk_taken(octets)
         self.forget_message()
-        return answer_to(arriving.failure, "content not kept")
+        return answer_to(failure, "content not kept")
 
     async def _message(self) -> tuple[Reply, ...]:
         arriving = self._current()
@@ -223,11 +213,7 @@ class RelaySession:
         return (reply,) * wanted
 
     async def _receive(self, arriving: _Arriving) -> Reply:
-        if arriving.failure is not None:
-            raise arriving.failure
-        if arriving.spool is None:
-            raise Broken("The message has gone")
-        raw = await arriving.spool.whole()
+        raw = await arriving.content.whole()
         connection = self._connection()
         envelope = self._envelope(arriving, connection)
         receiving = self._relay.inbound.receive(connection, envelope, raw)

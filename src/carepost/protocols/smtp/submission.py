@@ -135,7 +135,7 @@ class SubmissionSession:
         """The answers to a question; none to anything else."""
         match event:
             case wire.Content(octets):
-                await self._current().keep(octets)
+                await self._current().content.keep(octets)
             case wire.SignIn(credentials):
                 return (await self._sign_in(credentials.act_as, credentials.address, credentials.secret),)
             case Mail():
@@ -143,7 +143,7 @@ class SubmissionSession:
             case AskedFor():
                 return (self._out() or await self._recipient(event),)
             case wire.MessageBegins():
-                self._current().begin(self._shared.spools)
+                self._current().content.begin(self._shared.spools)
                 return (replies.GO_AHEAD,)
             case wire.ChunkEnds(octets):
                 return (self._chunk(octets),)
@@ -156,7 +156,7 @@ class SubmissionSession:
     def forget_message(self) -> None:
         """Drop what has been gathered. May be called at any time."""
         if self._arriving is not None:
-            self._arriving.close()
+            self._arriving.content.close()
         self._arriving = None
 
     def _out(self) -> Reply | None:
@@ -221,7 +221,7 @@ class SubmissionSession:
     # -- the content --
 
     def _chunk(self, octets: int) -> Reply:
-        failure = self._current().failure
+        failure = self._current().content.failure
         if failure is None:
             return replies.chunk_taken(octets)
         self.forget_message()
@@ -240,7 +240,7 @@ class SubmissionSession:
         handed = HandedIn(
             sender=arriving.sender,
             recipients=tuple(arriving.recipients.values()),
-            raw=await arriving.whole(),
+            raw=await arriving.content.whole(),
             smtputf8=mail.smtputf8,
             envid=mail.envid,
             ret=mail.ret,
