@@ -1,6 +1,7 @@
 """Every page at 320, 390 and 1440 pixels: nothing that axe finds, nothing that runs over the edge."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 from playwright.sync_api import Page
 from tests.journeys.steps import House, Opens, photograph, sign_in
 from tests.journeys.town_mail import ADA, ZOE
+
+from carepost.base.errors import NotPossible
+from carepost.directory.autoreply import Autoreply
 
 pytestmark = pytest.mark.browser
 
@@ -101,10 +105,25 @@ def test_a_letter_laid_out_by_its_sender_and_the_move_page(house: House, opens: 
     assert_accessible(page)
 
 
+async def acts_by_itself(house: House) -> None:
+    """Zoe is away; Ada wants her mail forwarded. The same again changes nothing."""
+    zoe, ada, world = house.person(ZOE), house.person(ADA), house.world
+    await world.autoreplies.set(zoe.actor, zoe.mailbox, Autoreply(is_on=True, inside="Away."))
+    with suppress(NotPossible):
+        await world.forwardings.ask(ada.actor, ada.mailbox, zoe.mailbox.address, reason="Ward round")
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_pages_of_a_reviewer(house: House, opens: Opens, width: int) -> None:
     page = opens(width=width)
     sign_in(house, page, ZOE)
+    house.do(acts_by_itself(house))
+    page.goto("/admin/forwarding")
+    page.get_by_role("button", name="Allow").wait_for()
+    assert_accessible(page)
+    page.goto("/mail")
+    page.get_by_text("The automatic reply of Zoe").wait_for()
+    assert_accessible(page)
     page.goto("/quarantine")
     assert_accessible(page)
     photograph(page, f"quarantine-{width}")
