@@ -120,6 +120,9 @@ class OutboundDesk:
                 return row
         raise NotPossible("There is no such message, or it is not yours to see.")
 
+    async def by_trace(self, actor: Actor, mailbox: MailboxId, trace: TraceId) -> OutgoingId | None:
+        return next((row.id for row in self.rows if row.mailbox == mailbox and row.trace == trace), None)
+
     async def not_delivered(self, actor: Actor, mailbox: MailboxId) -> list[OutgoingRow]:
         return [row for row in self.rows if row.mailbox == mailbox and any(one.is_on_tray for one in row.recipients)]
 

@@ -50,6 +50,13 @@ class OutgoingView:
         await self._may_see(actor, row.mailbox)
         return row
 
+    async def by_trace(self, actor: Actor, mailbox: MailboxId, trace: TraceId) -> OutgoingId | None:
+        """What went out from the mailbox under that reference; None: not known any more. Raises NotAllowed."""
+        organisation = await self._may_see(actor, mailbox)
+        async with self.opening.db.transaction(organisation) as tx:
+            stored = await out_repo.by_trace(tx, organisation, [trace])
+        return next((one.id for one in stored if one.mailbox == mailbox), None)
+
     async def draft(self, actor: Actor, outgoing: OutgoingId) -> bytes:
         """The message as it was written, to change it and send it anew. Raises NotAllowed, NotPossible."""
         organisation = _organisation(actor)

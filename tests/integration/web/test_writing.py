@@ -1,5 +1,6 @@
 """Writing, checking, sending and what becomes of it, as a browser without scripts does it."""
 
+import csv
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -11,12 +12,14 @@ from tests.fakes.web_world import WebPerson, WebWorld
 
 from carepost.base.address import EmailAddress
 from carepost.base.errors import TryLater
+from carepost.base.ids import TraceId
 from carepost.directory.correspondents_model import Source, Suggestion
 from carepost.gateway.outgoing import (
     Choice,
     OutgoingRow,
     OutState,
     Question,
+    Quoted,
     Recall,
     RecallReport,
     RecallResult,
@@ -24,6 +27,7 @@ from carepost.gateway.outgoing import (
     Route,
 )
 from carepost.message.parse import parse
+from carepost.message.summary import summarise
 from carepost.portal.model import (
     AccessRequest,
     AccessRequestId,
@@ -36,6 +40,8 @@ from carepost.portal.model import (
     What,
 )
 from carepost.store.model import SpecialUse
+from carepost.store.objects import prepare_object, store_object
+from carepost.store.sent import KnownObject, Target, lay_in_own
 
 PORTER, SAM = "j.porter@gmail.example", "sam@riverside.example"
 
@@ -431,11 +437,51 @@ async def test_taking_back_asks_from_whom_and_tells_the_result_for_each(
     sent = row(world, ada, RecipientState.NOTICED, RecipientState.DELIVERED)
     assert (await settle(browser, sent, "recall")).status == 404, "nobody was chosen"
     world.desk.report = RecallReport(
-        (RecallResult(EmailAddress.parse("p1@gmail.example"), 1, Recall.REMOVED, "It had not been read."),)
+        (RecallResult(EmailAddress.parse("p1@gmail.example"), 1, Recall.REMOVED, "It had not been read."),),
+        (Quoted(TraceId("TQUOTED"), ada.mailbox.id, world.clock.now()),),
     )
+    sent = replace(sent, subject="=cmd()")
+    world.desk.rows[-1] = sent
     page = await settle(browser, sent, "recall", seq="1")
     assert "It had not been read." in page.words("table")
     assert world.desk.done == [("recall", ("p1@gmail.example",))]
+    assert "1 reply of our own people quotes it" in page.text
+    assert "TQUOTED" in page.words("ul")
+    # The file for the breach report: of what was shown, once more by its sender's own hand.
+    carried = page.tree.css_first("input[name=report]").attributes["value"] or ""
+    file = await settle(browser, sent, "csv", report=carried)
+    assert dict(file.headers)["content-disposition"] == 'attachment; filename="T1.csv"'
+    lines = list(csv.reader(file.body.decode("utf-8-sig").splitlines()))
+    assert ["p1@gmail.example", "removed", "It had not been read.", "", "Delivered"] in lines
+    assert lines[0] == ["Message", "'=cmd()"], "no cell begins a formula"
+    assert lines[-1][0] == "TQUOTED"
+    assert (await settle(browser, sent, "csv", report='{"lines": [[9, "removed", "", ""]]}')).status == 400
+    assert world.desk.done == [("recall", ("p1@gmail.example",))], "the file takes nothing back"
+
+
+async def test_a_letter_in_sent_leads_to_what_became_of_it(
+    world: WebWorld, browser: AsgiBrowser, ada: WebPerson
+) -> None:
+    sent = row(world, ada, RecipientState.NOTICED)
+    folder = await world.folder(ada.mailbox, SpecialUse.SENT)
+    raw = b"From: Ada <ada.okafor@riverside.example>\r\nSubject: x\r\n\r\nHello\r\n"
+    uid = await world.letter(ada.mailbox, raw)
+    none = await browser.get(f"/sent/{ada.mailbox.id}/{await world.inbox(ada.mailbox)}/{uid}")
+    assert none.status == 404
+    async with world.db.transaction(ada.mailbox.organisation) as tx:
+        prepared = prepare_object(ada.mailbox.organisation, raw, summary=summarise(parse(raw)), words="")
+        await store_object(tx, prepared, at=world.clock.now())
+        known = KnownObject(organisation=ada.mailbox.organisation, id=prepared.id, key=prepared.key, size=prepared.size)
+        assert ada.mailbox.intake_public is not None
+        target = Target(ada.mailbox.id, ada.mailbox.intake_public)
+        laid = await lay_in_own(
+            tx, known, target, special_use=SpecialUse.SENT, flags=1, trace=sent.trace, at=world.clock.now()
+        )
+    letter = await browser.get(f"/mail/{ada.mailbox.id}/{folder}/{laid.uid}")
+    [link] = [one for one in letter.tree.css("a") if "wrong person" in one.text()]
+    page = await browser.get(str(link.attributes["href"]))
+    assert page.location == f"/outgoing/{sent.id}"
+    assert "I sent this to the wrong person" in (await browser.follow(page)).words("#wrong")
 
 
 async def test_undo_leads_back_to_the_draft_and_too_late_is_told(

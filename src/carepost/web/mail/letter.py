@@ -94,6 +94,7 @@ class LetterView:
     own_page_href: str
     text: Markup
     attachments: tuple[AttachmentView, ...]
+    sent_href: str = ""  # what became of it, of a letter that went out by the walk
 
 
 def bodies_of(message: Message) -> Bodies:

@@ -196,7 +196,13 @@ async def _letter(visit: Visit, found: _Found) -> LetterView:
             scanned=scanned_words(row),
             may_save=not visit.me.shared_computer,
         ),
+        sent_href=_sent(folder, row),
     )
+
+
+def _sent(folder: FolderView, row: MessageRow) -> str:
+    went = folder.special_use is SpecialUse.SENT and row.trace is not None
+    return f"/sent/{folder.mailbox}/{folder.id}/{row.uid}" if went else ""
 
 
 def _shown_as(*, is_html: bool, both: bool) -> str:

@@ -11,13 +11,17 @@ from starlette.responses import Response
 
 from carepost.base.address import EmailAddress
 from carepost.base.errors import Malformed, NotPossible
-from carepost.base.ids import OutgoingId
-from carepost.gateway.outgoing import NeedsAnswers, OutgoingRow
+from carepost.base.ids import FolderId, OutgoingId, Uid
+from carepost.gateway.outgoing import NeedsAnswers, OutgoingRow, RecallReport
 from carepost.web.sealing import SaidNote
 from carepost.web.shell import Visit
+from carepost.web.words import long_time
 from carepost.web.writing.pages import outgoing_line, outgoing_view
+from carepost.web.writing.recalling import as_csv, packed
 from carepost.web.writing.rooms import WritingRooms
 from carepost.web.writing.sending import answers, chosen
+
+_FILE = {"content-type": "text/csv; charset=utf-8", "cache-control": "no-store"}
 
 
 async def show_all(rooms: WritingRooms, visit: Visit) -> Response:
@@ -73,9 +77,10 @@ async def settle(rooms: WritingRooms, visit: Visit) -> Response:
             return visit.go(here, SaidNote("Taken off the list of what was not delivered."))
         case "recall":
             report = await rooms.outbound.recall(actor, outgoing, _chosen_addresses(row, form.numbers("seq")))
-            return visit.page(
-                "writing/recalled.html", title="What was taken back", back=here, subject=row.subject, report=report
-            )
+            return _recalled(rooms, visit, row, report)
+        case "csv":
+            content = as_csv(row, form.words("report"), by=f"{visit.me.name} <{visit.me.address}>")
+            return Response(content, headers=_FILE | {"content-disposition": f'attachment; filename="{row.trace}.csv"'})
     raise Malformed("The page did not say what to do.")
 
 
@@ -84,6 +89,32 @@ async def _show(rooms: WritingRooms, visit: Visit, row: OutgoingRow) -> Response
     view = outgoing_view(row, now=now, zone=zone, chosen=chosen(visit.form))
     page = visit.page if visit.form.is_right else visit.page_again
     return page("writing/outgoing.html", title=view.subject, back=f"/sent/{row.mailbox}", view=view, form=visit.form)
+
+
+def _recalled(rooms: WritingRooms, visit: Visit, row: OutgoingRow, report: RecallReport) -> Response:
+    here, zone = f"/outgoing/{row.id}", visit.house.policy.zone
+    return visit.page(
+        "writing/recalled.html",
+        title="What was taken back",
+        back=here,
+        act=here,
+        subject=row.subject,
+        report=report,
+        quoted=[(str(one.trace), long_time(one.at.astimezone(zone))) for one in report.quoted],
+        packed=packed(report, at=rooms.mail.clock.now(), zone=zone),
+    )
+
+
+async def of_letter(rooms: WritingRooms, visit: Visit) -> Response:
+    """From a letter in Sent to what became of it."""
+    mailbox = visit.mailbox().mailbox
+    uid = Uid(visit.number("uid"))
+    rows = await rooms.mail.messages.rows(mailbox, FolderId(visit.number("folder")), [uid])
+    trace = rows[0].trace if rows else None
+    found = await rooms.look.by_trace(visit.me.actor, mailbox.id, trace) if trace is not None else None
+    if found is None:
+        raise NotPossible("Nothing is known any more of how this went out: that is kept for three months.")
+    return visit.go(f"/outgoing/{found}")
 
 
 def _chosen_addresses(row: OutgoingRow, seqs: Sequence[int]) -> list[EmailAddress]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from carepost.delivery.model import LeastTls
 from carepost.gateway.outgoing import (
@@ -58,6 +58,7 @@ STATES: Mapping[RecipientState, str] = {
     RecipientState.REFUSED: "Not sent",
 }
 _BAD = frozenset({RecipientState.FAILED, RecipientState.EXPIRED, RecipientState.REFUSED, RecipientState.HELD})
+_A_WHILE = timedelta(minutes=11)  # longer than anybody's send delay
 _MAY_BE_RECALLED = frozenset(
     {
         RecipientState.WAITING,
@@ -221,7 +222,7 @@ def outgoing_line(row: OutgoingRow, *, zone: tzinfo) -> OutgoingLine:
         href=f"/outgoing/{row.id}",
         subject=row.subject or "No subject",
         to=several([str(one.address) for one in row.recipients]),
-        state=stands(row),
+        state=_stands_when(row, zone),
         at=long_time(row.submitted_at.astimezone(zone)),
         bad=bad,
     )
@@ -256,7 +257,7 @@ def outgoing_view(
     return OutgoingView(
         act=f"/outgoing/{row.id}",
         subject=row.subject or "No subject",
-        stands=stands(row),
+        stands=_stands_when(row, zone),
         at=long_time(row.submitted_at.astimezone(zone)),
         undoable=row.may_be_undone(now),
         asked=row.state is OutState.ASKED,
@@ -265,6 +266,13 @@ def outgoing_view(
         recallable=row.state is OutState.RELEASED and any(one.state in _MAY_BE_RECALLED for one in row.recipients),
         links=f"/outgoing/{row.id}/secure" if any(one.route is Route.PORTAL for one in row.recipients) else "",
     )
+
+
+def _stands_when(row: OutgoingRow, zone: tzinfo) -> str:
+    """With the hour that the sender chose."""
+    if row.state is OutState.WAITING and row.release_at - row.submitted_at > _A_WHILE:
+        return f"Waits for its time: it leaves on {long_time(row.release_at.astimezone(zone))}"
+    return stands(row)
 
 
 def _recipient(one: OutgoingRecipient, zone: tzinfo) -> RecipientLine:

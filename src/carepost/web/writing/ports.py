@@ -6,7 +6,7 @@ from typing import Protocol
 
 from carepost.audit.model import Actor
 from carepost.base.address import EmailAddress
-from carepost.base.ids import MailboxId, OrganisationId, OutgoingId
+from carepost.base.ids import MailboxId, OrganisationId, OutgoingId, TraceId
 from carepost.directory.model import MailboxAccess
 from carepost.gateway.outgoing import (
     Answer,
@@ -67,6 +67,10 @@ class OutgoingLook(Protocol):
 
     async def get(self, actor: Actor, outgoing: OutgoingId) -> OutgoingRow:
         """One message with its recipients and questions. Raises NotAllowed, NotPossible."""
+        ...
+
+    async def by_trace(self, actor: Actor, mailbox: MailboxId, trace: TraceId) -> OutgoingId | None:
+        """What went out from the mailbox under that reference. Raises NotAllowed."""
         ...
 
     async def not_delivered(self, actor: Actor, mailbox: MailboxId) -> list[OutgoingRow]:

@@ -40,6 +40,7 @@ def _table() -> list[tuple[str, str, str, Verb, On, Page]]:
         (f"{_WRITE}/suggest", "GET", "write.suggest", send, box, compose.suggest),
         (f"{_WRITE}/forget", "POST", "write.forget", send, box, compose.forget),
         ("/sent/{mailbox:int}", "GET", "outgoing.all", send, box, outgoing.show_all),
+        ("/sent/{mailbox:int}/{folder:int}/{uid:int}", "GET", "outgoing.of", send, box, outgoing.of_letter),
         # The walk asks for the mailbox that sent it: the number in the path does not name it.
         (_OUTGOING, "GET", "outgoing.one", may, own, outgoing.show_one),
         (_OUTGOING, "POST", "outgoing.settle", may, own, outgoing.settle),
