@@ -172,7 +172,7 @@ class OutgoingWorld(GatewayWorld):
         if checks is None:
             checks = (*outgoing_checks(scanner=self.scanner), attachments(OutgoingCheckPolicy().blocked), structure())
         self.checks = checks
-        counting = Counting(limits=self.habits, storms=self.habits, prompts=self.habits, written=self.habits)
+        counting = Counting(limits=self.habits, storms=self.habits, prompts=self.habits)
         self.post = Post(directory=self.directory, pages="https://mail.riverside.example")
         self.opening = Opening(db=self.db, keys=self.keys)
         self.follow = Follow(
@@ -219,7 +219,12 @@ class OutgoingWorld(GatewayWorld):
             changing=changing,
         )
         self.release = Release(
-            opening=opening, carrying=carrying, directory=self.directory, post=post, clock=self.clock
+            opening=opening,
+            carrying=carrying,
+            directory=self.directory,
+            post=post,
+            written=self.habits,
+            clock=self.clock,
         )
 
     async def disclaim(self, text: str, *, after: int = 0) -> None:

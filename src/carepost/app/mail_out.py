@@ -112,7 +112,7 @@ def mail_out_rooms(
         considering=replace(_considering(areas, correspondents, limits, makes_scanner(settings)), rules=rules),
         keeping=Keeping(db=db, edge=areas.edge),
         opening=opening,
-        counting=Counting(limits=limits, storms=storms, prompts=prompts, written=correspondents),
+        counting=Counting(limits=limits, storms=storms, prompts=prompts),
         post=post,
         audit=areas.audit,
         clock=clock,
@@ -123,6 +123,7 @@ def mail_out_rooms(
         outbound=outbound,
         view=outgoing_view(areas),
         release=Release(
+            written=correspondents,
             opening=opening,
             carrying=carrying,
             directory=directory,

@@ -99,7 +99,6 @@ class Counting:
     limits: LimitsSending
     storms: BreaksStorms
     prompts: CountsPrompts
-    written: NotesSent
 
 
 class Queue(Protocol):

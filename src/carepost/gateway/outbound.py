@@ -32,7 +32,6 @@ from carepost.gateway.out_consider import Considered, Considering
 from carepost.gateway.out_form import completed
 from carepost.gateway.out_keep import Keeping, Kept, Outcome
 from carepost.gateway.out_open import Opening, locked
-from carepost.gateway.out_people import names_of
 from carepost.gateway.out_ports import Counting
 from carepost.gateway.out_post import Inbox, Post, SealedLetter
 from carepost.gateway.out_repo import StoredOutgoing
@@ -210,8 +209,6 @@ class Outbound:
         if person is not None:
             await self.counting.limits.count(tx, kept.organisation, person, len(addresses))
             await self._prompts(tx, kept)
-            if not asked:
-                await self._note_written(tx, kept)
         outside = sum(1 for one in ruling.routes if one.route is not Route.INSIDE)
         taken = OutgoingTaken(
             trace=kept.trace,
@@ -230,15 +227,6 @@ class Outbound:
             await self.audit.record(tx, actor, event)
         if guidance_read(ruling.answered):
             await self.considering.rules.note_read(tx, actor, kept.organisation)
-
-    async def _note_written(self, tx: Transaction, kept: Kept) -> None:
-        """The mailbox knows them from now on, by the names that the message gives them."""
-        considered = kept.considered
-        addresses = [one.address for one in considered.ruling.routes]
-        names = names_of(considered.message) if considered.message is not None else {}
-        await self.counting.written.note_sent(
-            tx, kept.organisation, kept.mailbox, addresses, self.clock.now(), names=names
-        )
 
     async def _prompts(self, tx: Transaction, kept: Kept) -> None:
         person, ruling = kept.submission.person, kept.considered.ruling
@@ -313,7 +301,6 @@ class Outbound:
             await self._goes(tx, kept, row.id, known, release_at, at=now)
             await out_repo.delete_verdict(tx, organisation, row.trace)
             await self.keeping.write_verdict(tx, kept)
-            await self._note_written(tx, kept)
             await self._record_answers(tx, actor, kept)
         return Submitted(row.id, row.trace, release_at, asked=False)
 

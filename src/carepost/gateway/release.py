@@ -20,12 +20,17 @@ from carepost.directory.service import Directory
 from carepost.gateway import out_letters, out_repo
 from carepost.gateway.out_carry import Carrying, Load, Message
 from carepost.gateway.out_open import Opening, OpenRecipient, locked
+from carepost.gateway.out_people import names_of
+from carepost.gateway.out_ports import NotesSent
 from carepost.gateway.out_post import Inbox, Post, SealedLetter, sending_inbox
 from carepost.gateway.out_repo import Due
 from carepost.gateway.outgoing import OutState, RecipientState, Route
 from carepost.infra.db import Transaction
 from carepost.infra.log import get_logger
+from carepost.message.parse import parse
 from carepost.store.sent import mark_answered
+
+_WRITTEN_TO = frozenset({Route.INSIDE, Route.RELAY, Route.PORTAL})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +64,7 @@ class Release:
     carrying: Carrying
     directory: Directory
     post: Post
+    written: NotesSent
     clock: Clock
     policy: ReleasePolicy = field(default_factory=ReleasePolicy)
     counters: ReleaseCounters = field(default_factory=ReleaseCounters)
@@ -141,8 +147,19 @@ class Release:
             await mark_answered(tx, MailboxId(back[0]), FolderId(back[1]), back[2])
         if letter is not None:
             await self.post.lay(tx, letter, at=at)
+        await self._note_written(tx, load, at=at)
         events: list[tuple[OrganisationId, Event]] = [*carried.events, (organisation, _released(load))]
         await self.carrying.record(tx, organisation, events)
+
+    async def _note_written(self, tx: Transaction, load: Load, *, at: datetime) -> None:
+        """The mailbox knows them from now on, by the names that the message gives them. Not before it leaves: who is
+        written to by mistake, and spared by an undo, is asked about the next time too."""
+        message = load.message
+        to = [one.address for one in load.recipients.values() if one.row.route in _WRITTEN_TO]
+        if to and message.row.person is not None:
+            header = message.raw[: message.raw.find(b"\r\n\r\n") + 4]
+            names = names_of(parse(header))
+            await self.written.note_sent(tx, message.organisation, message.row.mailbox, to, at, names=names)
 
     async def _letter(self, message: Message, to: Sequence[OpenRecipient]) -> SealedLetter | None:
         """Who was refused while others get it: the sender reads it in the inbox that they sent from."""

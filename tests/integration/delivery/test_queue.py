@@ -178,6 +178,7 @@ async def test_two_workers_never_take_the_same_recipient(world: DeliveryWorld, o
 async def test_a_lease_that_lapses_gives_the_recipient_to_another_worker(
     world: DeliveryWorld, ours: OrganisationId
 ) -> None:
+    """C5."""
     await world.queued(ours, PAT)
     assert len(await world.queue.take("dies", limit=10)) == 1
     assert await world.worker().round() == 0

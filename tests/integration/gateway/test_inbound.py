@@ -106,6 +106,7 @@ async def test_a_spoof_is_refused_in_plain_words_and_only_its_verdict_is_kept(
 
 
 async def test_a_loop_is_refused_with_its_own_code(world: GatewayWorld) -> None:
+    """C9."""
     _, jo = await world.person(await world.organisation("A81001"), "Jo Bloggs")
     hops = "".join(f"Received: from a by b{n}; Sun, 22 Nov 2026 09:00:00 +0000\r\n" for n in range(51))
     with pytest.raises(Refused) as refused:

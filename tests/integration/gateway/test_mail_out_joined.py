@@ -1,5 +1,6 @@
 """The outbound walk joined to the real queue, habits and portal: what one room promises the other keeps."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -63,9 +64,9 @@ class JoinedWorld(OutgoingWorld):
             limits=limits,
             storms=StormBreaker(db=self.db, edge=self.edge, clock=self.clock),
             prompts=self.prompts,
-            written=self.known,
         )
         self.join(people, limits, counting, self.real_queue, links)
+        self.release = replace(self.release, written=self.known)
         assert self.outbound.considering.policy == OutboundLimits(free_mail=frozenset({Domain("gmail.example")}))
 
 
@@ -114,17 +115,23 @@ async def test_the_queue_gives_back_what_has_not_left(world: JoinedWorld) -> Non
     assert [one.result.value for one in report.results] == ["stopped"]
 
 
-async def test_a_first_time_with_patient_details_is_asked_about_and_the_next_is_not(world: JoinedWorld) -> None:
+async def test_a_first_time_with_patient_details_is_asked_about_until_one_has_left(world: JoinedWorld) -> None:
+    """Who was written to by mistake, and spared by an undo, is not known by it."""
     text = f"NHS number {NHS}\r\n"
     first = await world.outbound.submit(world.submission("pat@gmail.example", text=text))
     assert isinstance(first, NeedsAnswers)
     assert [one.card for one in first.consideration.questions] == ["first-time"]
+    undone = await taken(world, "pat@gmail.example", text=text)
+    await world.outbound.undo(world.nurse, undone.id)
+    still = await world.outbound.consider(world.submission("pat@gmail.example", text=text))
+    assert [one.card for one in still.questions] == ["first-time"]
     await taken(world, "pat@gmail.example", text=text)
+    await world.later()
     again = await world.outbound.consider(world.submission("pat@gmail.example", text=text))
     assert again.questions == ()
     assert [one.route for one in again.routes] == [Route.PORTAL]
     report = await world.prompts.report(world.practice)
-    assert [(rule.rule, rule.shown, rule.overridden) for rule in report.rules] == [("first-time", 1, 1)]
+    assert [(rule.rule, rule.shown, rule.overridden) for rule in report.rules] == [("first-time", 2, 2)]
 
 
 async def test_limits_hold_and_what_was_not_taken_does_not_count(world: JoinedWorld) -> None:

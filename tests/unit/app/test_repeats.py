@@ -1,4 +1,4 @@
-"""Messages that come again are counted by what was said before, and every one of them is taken."""
+"""C4: messages that come again are counted by what was said before, and every one of them is taken."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

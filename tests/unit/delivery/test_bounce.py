@@ -1,4 +1,4 @@
-"""D11: who is told, of what, in which form (RFC 3461, RFC 3464); and P18: strangers are told nothing."""
+"""D11: who is told, of what, in which form (RFC 3461, RFC 3464); and P18, C8: strangers are told nothing."""
 
 import itertools
 from dataclasses import replace
