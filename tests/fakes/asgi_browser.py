@@ -1,5 +1,6 @@
 """A browser without pictures: asks an ASGI application, keeps its cookies, fills in its forms, runs no script."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html import unescape
@@ -90,6 +91,16 @@ class AsgiBrowser:
         given = {"content-type": f"multipart/form-data; boundary={mark.decode()}", "origin": self.origin}
         return await self._ask("POST", path, body + b"--" + mark + b"--\r\n", given | (headers or {}))
 
+    async def stream(self, path: str, octets: bytes, proof: str, offset: int = 0, **headers: str) -> Page:
+        """A part of an upload, as the page's script sends it."""
+        given = {
+            "content-type": "application/offset+octet-stream",
+            "upload-offset": str(offset),
+            "x-carepost-proof": proof,
+            "origin": self.origin,
+        }
+        return await self._ask("PATCH", path, octets, given | headers)
+
     async def follow(self, page: Page) -> Page:
         for _ in range(5):
             if page.status not in {302, 303}:
@@ -122,7 +133,9 @@ class AsgiBrowser:
         told: list[dict[str, object]] = []
 
         async def receive() -> dict[str, object]:
-            return given.pop(0) if given else {"type": "http.disconnect"}
+            if not given:
+                await asyncio.Event().wait()  # a browser stays until it has its answer
+            return given.pop(0)
 
         async def send(message: dict[str, object]) -> None:
             told.append(message)

@@ -111,7 +111,7 @@ class PortalWorld(GatewayWorld):
             asking=self.asking,
             notes=Notes(b"p" * 32, self.clock),
         )
-        self.app = build_portal(site, portal_doors())
+        self.site, self.app = site, build_portal(site, portal_doors())
 
     async def founded(self) -> "PortalWorld":
         """Works again in a database that has been founded in before: another practice of the same service."""

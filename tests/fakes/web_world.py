@@ -1,6 +1,6 @@
 """A practice with people, mail and both web sites on a real database: the whole house but for its sockets."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -8,6 +8,7 @@ from tests.fakes.asgi_browser import AsgiBrowser
 from tests.fakes.gateway import DECK
 from tests.fakes.gateway_world import OPERATOR, GatewayWorld
 from tests.fakes.held_desk import HeldMailDesk
+from tests.fakes.large_files import FakePieceScanner, kept_by, looked_at_by
 from tests.fakes.mail_certificates import Authority
 from tests.fakes.outbound_desk import OutboundDesk
 
@@ -49,6 +50,7 @@ from carepost.web.mail.rooms import MailRooms
 from carepost.web.mail.sealed import SealedMail
 from carepost.web.model import WebPolicy
 from carepost.web.site import SiteIdentity, SiteRooms, Sites, build
+from carepost.web.writing.file_desk import FilesDesk
 from carepost.web.writing.rooms import WritingRooms
 
 PASSWORD = "copper-lantern-walks"
@@ -166,7 +168,21 @@ class WebWorld(GatewayWorld):
             suggestions=self.desk,
             links=self.desk,
             wordings=wordings,
+            files=FilesDesk(files=kept_by(self), look=looked_at_by(kept_by(self), FakePieceScanner())),
         )
+
+    async def large_file(self, mailbox: MailboxRecord, content: bytes = b"a large file") -> str:
+        """The name of a file that this mailbox may send."""
+        files = kept_by(self)
+
+        async def octets() -> AsyncIterator[bytes]:
+            yield content
+
+        file = await files.begin(mailbox.organisation, mailbox.id, "scan.mp4", "video/mp4", len(content))
+        await files.take(file, 0, octets())
+        whole = await files.get(file.organisation, file.name)
+        assert whole is not None
+        return (await looked_at_by(files, FakePieceScanner()).look(whole)).name
 
     async def _ready(self) -> bool:
         async with self.db.transaction() as tx:

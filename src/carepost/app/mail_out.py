@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from carepost.app.areas import Areas
+from carepost.app.large_files import files_out
 from carepost.app.relay import check_policy, scanner
 from carepost.base.errors import NotPossible
 from carepost.directory.correspondents import Correspondents
@@ -102,14 +103,14 @@ def mail_out_rooms(
     opening, post, follow = _opening(areas), _post(areas), follow_room(areas)
     follow.portal.append(links)
     correspondents, rules = _correspondents(areas), rules_keeping(areas)
-    carrying = Carrying(
-        edge=areas.edge, audit=areas.audit, queue=queue, links=links, host=settings.service.hostname, rules=rules
-    )
+    carrying, files = _carrying(areas, queue, links, rules), files_out(areas)
     changing = Changing(opening=opening, carrying=carrying, directory=directory, audit=areas.audit, clock=clock)
     prompts, storms = Prompts(db=db, clock=clock), StormBreaker(db=db, edge=areas.edge, clock=clock)
     limits = SendingLimits(clock=clock, policy=sending_policy(settings))
     outbound = Outbound(
-        considering=replace(_considering(areas, correspondents, limits, makes_scanner(settings)), rules=rules),
+        considering=replace(
+            _considering(areas, correspondents, limits, makes_scanner(settings)), rules=rules, files=files
+        ),
         keeping=Keeping(db=db, edge=areas.edge),
         opening=opening,
         counting=Counting(limits=limits, storms=storms, prompts=prompts),
@@ -137,6 +138,18 @@ def mail_out_rooms(
         storms=storms,
         rules=rules,
         held=HeldMail(changing=changing, post=post),
+    )
+
+
+def _carrying(areas: Areas, queue: Queue, links: MakesLinks, rules: RulesKeeping) -> Carrying:
+    return Carrying(
+        edge=areas.edge,
+        audit=areas.audit,
+        queue=queue,
+        links=links,
+        host=areas.settings.service.hostname,
+        rules=rules,
+        files=files_out(areas),
     )
 
 

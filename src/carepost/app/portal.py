@@ -13,6 +13,7 @@ from ipaddress import IPv4Address, ip_address
 
 from carepost.app.areas import Areas
 from carepost.app.delivery_rooms import delivery_rooms
+from carepost.app.large_files import large_files
 from carepost.app.mail_out import follow_room
 from carepost.app.pages import canonical, serve
 from carepost.app.relay import inbound_gateway
@@ -31,6 +32,7 @@ from carepost.infra.tls import ServerTls
 from carepost.message.compose import format_date
 from carepost.portal.asking import Asking
 from carepost.portal.budgets import Budgets
+from carepost.portal.files import PortalFiles
 from carepost.portal.model import (
     AccessRequest,
     AccessRequestId,
@@ -213,6 +215,7 @@ def secure_messages(
         post=PortalPost(keys=areas.store.keys, queue=queue, clock=areas.clock),
         edge=areas.edge,
         policy=portal_policy(areas.settings),
+        files=large_files(areas),
     )
 
 
@@ -239,6 +242,7 @@ def portal_site(areas: Areas, rooms: PortalRooms, receive: Receive | None = None
         replying=Replying(reading=rooms.reading, receive=receive),
         asking=rooms.asking,
         notes=Notes(secret, areas.clock),
+        files=PortalFiles(reading=rooms.reading, files=large_files(areas)),
         product=settings.service.name,
         service_desk=settings.service.help_desk,
     )

@@ -132,6 +132,10 @@ class EventName(StrEnum):
     LARGE_FILE_JUDGED = "store.large_file.judged"
     LARGE_FILE_DOWNLOADED = "store.large_file.downloaded"
     LARGE_FILE_DELETED = "store.large_file.deleted"
+
+    LARGE_FILE_JUDGED = "store.large_file.judged"
+    LARGE_FILE_DOWNLOADED = "store.large_file.downloaded"
+    LARGE_FILE_DELETED = "store.large_file.deleted"
     PASSKEY_KEPT = "portal.passkey.kept"
     PASSKEY_USED = "portal.passkey.used"
     PASSKEY_REMOVED = "portal.passkey.removed"

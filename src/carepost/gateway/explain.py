@@ -83,6 +83,7 @@ FACTS = {
     "sensitivity": "whether patient or personal details are in it",
     "subject_tells": "whether the subject or a file's name tells who it is about",
     "asked_secure": "whether it was asked to go securely",
+    "has_large_file": "whether a file that is too large for email comes with it",
     "reach": "where the recipient's address is",
     "agreed_to_plain": "whether the recipient has agreed to plain email",
     "first_time": "whether the recipient was written to before",

@@ -26,6 +26,7 @@ from carepost.gateway.arrivals import Arrival, note_arrivals
 from carepost.gateway.examine import aside
 from carepost.gateway.out_copies import Form, forms, received_field, stamped
 from carepost.gateway.out_decide import Spread
+from carepost.gateway.out_files import CarriesFiles, WithoutFiles
 from carepost.gateway.out_open import OpenRecipient
 from carepost.gateway.out_ports import LinkWanted, MakesLinks, Queue
 from carepost.gateway.out_repo import Change, StoredOutgoing
@@ -43,6 +44,7 @@ from carepost.message.words import search_text
 from carepost.policy.actions import Action
 from carepost.policy.rules import OutgoingRules
 from carepost.portal.model import Agreed
+from carepost.store.large_files import LargeFile
 from carepost.store.objects import Delivery, Prepared, lay_in, prepare_object, store_object
 
 RELEASE = Actor.job("release")
@@ -82,6 +84,7 @@ class Load:
     wire: tuple[_Wire, ...]
     links: tuple[Form, ...] = field(repr=False)
     ready: Mapping[int, object] = field(default_factory=dict, repr=False)  # what the portal has prepared
+    files: Sequence[LargeFile] = ()  # too large for email
     left_out: Disclaimed | None = None  # why what leaves has no disclaimer
 
 
@@ -101,16 +104,20 @@ class Carrying:
     links: MakesLinks
     host: str
     rules: LooksUpRules = field(default_factory=ServiceRulesOnly)
+    files: CarriesFiles = field(default_factory=WithoutFiles)
 
     async def load(self, message: Message, to: Sequence[OpenRecipient]) -> Load:
         """Seal every form that these recipients get. Holds nothing meanwhile."""
         # R146: under what leaves our systems, whatever wrote it; DKIM signs what this made, in the queue.
         under = _disclaimer(await self.rules.of(message.organisation))
-        load = await aside(len(message.raw) * max(1, len(to) // 10), lambda: self._load(message, to, under))
+        files = await self.files.of_outgoing(message.organisation, message.row.id)
+        load = await aside(len(message.raw) * max(1, len(to) // 10), lambda: self._load(message, to, under, files))
         ready = {form.seqs[0]: await self.links.prepare(_wanted(load, form)) for form in load.links}
         return replace(load, ready=ready)
 
-    def _load(self, message: Message, to: Sequence[OpenRecipient], under: Disclaimer | None) -> Load:
+    def _load(
+        self, message: Message, to: Sequence[OpenRecipient], under: Disclaimer | None, files: Sequence[LargeFile]
+    ) -> Load:
         by_seq = {one.row.seq: one for one in to}
         spread = Spread(message.details.spread)
         raw = without_pretence(message.raw, authserv_id=self.host)
@@ -125,7 +132,8 @@ class Carrying:
         links: list[Form] = []
         came_to: set[Disclaimed] = set()
         for form in made:
-            inside += self._inside(message, form, by_seq, received)
+            told = Form(self.files.told(form.raw, files), form.seqs)
+            inside += self._inside(message, told, by_seq, received)
             relayed = tuple(seq for seq in form.seqs if by_seq[seq].row.route is Route.RELAY)
             linked = tuple(seq for seq in form.seqs if by_seq[seq].row.route is Route.PORTAL)
             if not relayed and not linked:
@@ -143,6 +151,7 @@ class Carrying:
             inside=tuple(inside),
             wire=tuple(wire),
             links=tuple(links),
+            files=files,
             left_out=next(iter(sorted(came_to & _LEFT_OUT)), None),
         )
 
@@ -228,6 +237,7 @@ class Carrying:
             if deliveries:
                 await store_object(tx, share.prepared, at=at)
                 await lay_in(tx, share.prepared, deliveries, trace=message.row.trace, at=at)
+        await self.files.share(tx, organisation, message.row.id, load.files, sorted(given))
         arrived = [
             Arrival(mailbox=mailbox, trace=message.row.trace, proved=True, warned=False)
             for mailbox in sorted(given & intakes.acting)

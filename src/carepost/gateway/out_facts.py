@@ -20,6 +20,7 @@ from carepost.gateway.outgoing import Chip
 from carepost.policy.outbound import OutboundFacts, Reach
 
 RECIPIENTS = "recipients"
+LARGE_FILE, LARGE_FILES = "large-file", "large files"  # the finding, and the check that makes it
 # R114, and R161: a marking asks for the same care in other words.
 _ASKED = frozenset({SECURE, MARKED})
 # The check was done, and could not tell: as good as failed.
@@ -50,6 +51,7 @@ SOURCES: Mapping[str, _Source] = {
     "subject_blocked": _from(rules.SUBJECT_BLOCKS, rules.SUBJECT_BLOCKS),
     "subject_by_link": _from(rules.SUBJECT_LINK, rules.SUBJECT_LINK),
     "subject_needs_reason": _from(rules.SUBJECT_REASON, rules.SUBJECT_REASON),
+    "has_large_file": _from(LARGE_FILE, LARGE_FILES),
     "first_time": _from("first-time", RECIPIENTS),
     "looks_like_other": _from("address-lookalike domain-lookalike", RECIPIENTS),
     "named_like_other": _from("name-elsewhere free-mail-twin namesake", RECIPIENTS),

@@ -195,7 +195,9 @@ class Outbound:
         *,
         at: datetime,
     ) -> None:
-        """From here it leaves by itself: a copy in Sent, and its place in the line."""
+        """From here it leaves by itself: a copy in Sent, its large files, and its place in the line."""
+        files, raw = self.considering.files, kept.submission.raw
+        await files.use(tx, kept.organisation, kept.mailbox, outgoing, raw, release_at)
         target = Target(kept.mailbox, kept.intake)
         await lay_in_own(tx, known, target, special_use=SpecialUse.SENT, flags=Flag.SEEN, trace=kept.trace, at=at)
         await out_repo.insert_due(tx, kept.organisation, outgoing, due_at=release_at)

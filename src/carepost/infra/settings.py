@@ -17,15 +17,13 @@ import msgspec
 
 from carepost.base.errors import NotPossible
 from carepost.infra import settings_file
+from carepost.infra.settings_file import Table as _Section
 from carepost.infra.settings_file import says
+from carepost.infra.settings_files import Files
 
 Strings = tuple[str, ...]
 _PORTS = r"^(\[[0-9A-Fa-f:]+\]|[^:\s]*):\d{1,5}$"
 Listen = tuple[Annotated[str, msgspec.Meta(pattern=_PORTS)], ...]
-
-
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One table of the file."""
 
 
 class Service(_Section, frozen=True, kw_only=True):
@@ -303,9 +301,7 @@ class Files(_Section, frozen=True, kw_only=True):
     """Files too large for email, which go by a link (R127)."""
 
     file_max_mb: Annotated[int, says("The largest file, in megabytes.", ge=1, le=100_000)] = 2_000
-    mailbox_max_mb: Annotated[int, says("What all large files of one mailbox may come to, in megabytes.", ge=1)] = (
-        20_000
-    )
+    mailbox_max_mb: Annotated[int, says("What all large files of one mailbox may come to, in megabytes.", ge=1)] = 20_000
     kept_days: Annotated[
         int, says("How long a file can be fetched after its message has left; then it is deleted.", ge=1, le=365)
     ] = 28
@@ -461,6 +457,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     gateway: Gateway = Gateway()
     mail_out: MailOut = MailOut()
     automatic: Automatic = Automatic()
+    files: Files = Files()
     files: Files = Files()
     delivery: Delivery = Delivery()
     transport: Transport = Transport()

@@ -24,6 +24,10 @@ _WIDTH = 100
 Section = TypeVar("Section", bound=msgspec.Struct)
 
 
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the file."""
+
+
 def says(
     sentence: str, *, ge: float | None = None, le: float | None = None, pattern: str | None = None
 ) -> msgspec.Meta:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from textwrap import wrap
+from typing import Protocol
 
 from carepost.base.errors import Malformed
 from carepost.message import charsets
@@ -141,6 +142,25 @@ def _squeezed(text: str) -> str:
     return re.sub(r"[\s>|]+|&gt;|<wbr>", "", text).upper()
 
 
+class Footer(Protocol):
+    """Words that are put under what is written."""
+
+    @property
+    def as_text(self) -> str: ...
+
+    @property
+    def as_html(self) -> str: ...
+
+
+def add_footer(raw: bytes, footer: Footer) -> bytes:
+    """Under the text and under the HTML, as a disclaimer stands, but every time. What is sealed stays as it is."""
+    message = parse(raw)
+    if is_sealed(message):
+        return raw
+    parts = [part for part in _written(message.root) if not part.is_attachment()]
+    return _changed(raw, [_under(message, part, footer) for part in parts] or _as_part(message, footer))
+
+
 def add_disclaimer(raw: bytes, disclaimer: Disclaimer) -> bytes:
     """Under the text and under the HTML of what is written, unless the thread has it already.
 
@@ -153,7 +173,7 @@ def add_disclaimer(raw: bytes, disclaimer: Disclaimer) -> bytes:
 def disclaim(raw: bytes, disclaimer: Disclaimer) -> tuple[bytes, Disclaimed]:
     """As `add_disclaimer`, with what came of it, for the record."""
     message = parse(raw)
-    if _is_sealed(message):
+    if is_sealed(message):
         return raw, Disclaimed.SEALED
     if has_disclaimer(message, disclaimer.mark):
         return raw, Disclaimed.QUOTED
@@ -162,7 +182,8 @@ def disclaim(raw: bytes, disclaimer: Disclaimer) -> tuple[bytes, Disclaimed]:
     return _changed(raw, changes), Disclaimed.ADDED if changes else Disclaimed.NO_PLACE
 
 
-def _is_sealed(message: Message) -> bool:
+def is_sealed(message: Message) -> bool:
+    """Signed or encrypted end to end: a change would break it."""
     if any(part.media_type in _SEALED for _, part in message.walk()):
         return True
     return any(_PGP in message.body_bytes(part, _LOOKED_AT) for _, part in readable_parts(message))
@@ -177,7 +198,7 @@ def _written(part: Part) -> list[Part]:
     return _written(part.children[0])
 
 
-def _under(message: Message, part: Part, disclaimer: Disclaimer) -> Change:
+def _under(message: Message, part: Part, disclaimer: Footer) -> Change:
     """The disclaimer put in, every other byte left; or the part written anew where that is not possible."""
     is_html = part.media_type == "text/html"
     added = disclaimer.as_html if is_html else disclaimer.as_text
@@ -243,7 +264,7 @@ def _anew(message: Message, part: Part, added: str) -> Change:
     return start, part.body.end, kept + mime + whole
 
 
-def _as_part(message: Message, disclaimer: Disclaimer) -> list[Change]:
+def _as_part(message: Message, disclaimer: Footer) -> list[Change]:
     """A last part of a multipart/mixed; nothing for any other message."""
     root = message.root
     if root.media_type != "multipart/mixed" or not root.children or "boundary" not in root.params:

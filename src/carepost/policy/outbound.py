@@ -50,6 +50,7 @@ class OutboundFacts:
     subject_by_link: bool | None = False
     subject_needs_reason: bool | None = False
     asked_secure: bool | None = False  # [secure] in the subject, or the button (R114)
+    has_large_file: bool | None = False  # one that is too large for email comes with it, by a link (R127)
     # who receives it
     reach: Reach | None = Reach.INSIDE
     agreed_to_plain: bool | None = False  # has asked for plain email, knowing what that means
@@ -126,6 +127,7 @@ PHRASES: tuple[Phrase[OutboundFacts], ...] = (
         "subject_needs_reason",
     ),
     _plain("the sender asked for it to go securely", "asked_secure"),
+    _plain("a file that is too large for email comes with it", "has_large_file"),
     _reach("the recipient has a mailbox here", Reach.INSIDE),
     _reach("nobody here has the recipient's address", Reach.NOBODY),
     _reach("the recipient's mailbox here takes no mail", Reach.CLOSED),

@@ -45,6 +45,7 @@ from carepost.portal.model import (
 )
 from carepost.portal.post import PortalPost
 from carepost.portal.seals import SALT_BYTES, PortalSeals
+from carepost.store.large_files import LargeFiles
 from carepost.store.objects import Prepared, prepare_object, store_object
 
 _PURGED_AT_ONCE = 200
@@ -108,6 +109,7 @@ class SecureMessages:
     post: PortalPost
     edge: EdgeKey
     policy: PortalPolicy = field(default_factory=PortalPolicy)
+    files: LargeFiles | None = None  # None where no large files are kept
 
     @property
     def clock(self) -> Clock:
@@ -294,6 +296,8 @@ class SecureMessages:
                 event = SecureMessageExtended(message=row.id, trace=row.trace, until=until.isoformat())
                 await self.record_.audit.record(tx, actor, event)
                 longer.add(row.seq)
+        if longer and self.files is not None:
+            await self.files.keep_longer(tx, organisation, outgoing, until)
         return frozenset(longer)
 
     async def noticed(

@@ -34,6 +34,8 @@ log = get_logger("web")
 
 KEYBOARD_COOKIE = "keys"
 YEAR_SECONDS = 31_536_000
+# What a form has in a field of its own, where there is no form.
+PROOF_HEADER = "x-carepost-proof"
 
 
 class On(StrEnum):
@@ -68,6 +70,7 @@ class Door:
     on: On
     needs: Needs = Needs.ALL
     takes_files: bool = False  # its form may bring files
+    streams: bool = False  # it takes octets as they come; its proof is in a header, before the first of them
 
 
 WhoIs = Callable[[str, str | None], Awaitable[Visitor | None]]
@@ -248,7 +251,11 @@ class House:
             if visit.visitor.must_change_password and door.needs is Needs.ALL:
                 return visit.go("/settings/password")
             authorize(visit.visitor.rights, door.verb, self._thing(door, visit))
-        if door.method == "POST":
+        if door.streams:
+            self._is_from_us(visit)
+            if not self.notes.is_ours(visit.request.headers.get(PROOF_HEADER, "")[:VALUE_MAX], visit.cookie):
+                raise NotOurForm
+        elif door.method == "POST":
             await self._take_form(visit, door)
         return await door.enter(visit)
 
@@ -268,13 +275,17 @@ class House:
             return OnPerson(me.person, me.organisation)
         return OnOrganisation(me.organisation)
 
-    async def _take_form(self, visit: Visit, door: Door) -> None:
+    def _is_from_us(self, visit: Visit) -> None:
         request = visit.request
         origin = request.headers.get("origin")
         if origin is not None and origin != self.policy.web_origin:
             raise NotOurForm(origin_given=True)
         if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
             raise NotOurForm(fetch_site=True)
+
+    async def _take_form(self, visit: Visit, door: Door) -> None:
+        request = visit.request
+        self._is_from_us(visit)
         if door.takes_files and request.headers.get("content-type", "").startswith("multipart/form-data"):
             many, files = await self.uploads.read(request)
             visit.form = Form(values={name: each[-1] for name, each in many.items()}, many=many, files=files)

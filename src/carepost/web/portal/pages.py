@@ -27,6 +27,7 @@ from carepost.web.cleaning import clean, read
 from carepost.web.content.site import disposition
 from carepost.web.mail.letter import bodies_of, kind_words, plain_text
 from carepost.web.mail.pages import size_words
+from carepost.web.portal.files import fetch, large_files
 from carepost.web.portal.passkeys import passkey_doors
 from carepost.web.portal.site import Call, PortalDoor
 
@@ -77,6 +78,7 @@ def portal_doors() -> tuple[PortalDoor, ...]:
         PortalDoor(path="/r/{name}/phrase", method="POST", enter=_phrase),
         PortalDoor(path="/r/{name}/text", method="GET", enter=_text, framed=True),
         PortalDoor(path="/r/{name}/file/{part}", method="GET", enter=_file),
+        PortalDoor(path="/r/{name}/large/{file}", method="GET", enter=fetch),
         PortalDoor(path="/r/{name}/answer", method="GET", enter=_answer),
         PortalDoor(path="/r/{name}/answer", method="POST", enter=_send, takes_files=True),
         PortalDoor(path="/r/{name}/log", method="GET", enter=_log),
@@ -186,6 +188,7 @@ async def _letter(call: Call) -> Response:
         frame_at=f"{call.at}/text" if as_html else "",
         other=("text" if as_html else "html") if bodies.plain and bodies.html else "",
         files=files,
+        large=await large_files(call, message),
         may_answer=message.replies < call.site.policy.replies_max,
         has_passkey=await call.site.passkeys.is_enough(message),
         answered=call.request.query_params.get("sent") == "1",

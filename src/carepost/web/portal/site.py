@@ -23,6 +23,7 @@ from carepost.base.errors import Broken, MailError, Malformed, NotAllowed, NotPo
 from carepost.infra.log import get_logger
 from carepost.infra.vault import DoesNotOpen
 from carepost.portal.asking import Asking
+from carepost.portal.files import PortalFiles
 from carepost.portal.model import PortalPolicy
 from carepost.portal.passkeys import Passkeys
 from carepost.portal.reading import AskAgain, Browser, Frozen, NoLonger, Reading
@@ -51,6 +52,7 @@ class PortalSite:
     replying: Replying
     asking: Asking
     notes: Notes
+    files: PortalFiles | None = None  # None where no large files are kept
     product: str = "Carepost"
     service_desk: str = ""
     zone: tzinfo = field(default_factory=lambda: ZoneInfo("Europe/London"))

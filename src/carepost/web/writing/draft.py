@@ -19,11 +19,14 @@ from carepost.base.address import EmailAddress
 from carepost.base.errors import Malformed
 from carepost.gateway.out_files import FIELD as FILES_FIELD
 from carepost.gateway.out_files import files_field
+from carepost.gateway.out_files import FIELD as FILES_FIELD
+from carepost.gateway.out_files import files_field
 from carepost.message.addresses import Address, addresses_of, each
 from carepost.message.compose import Attachment, compose, id_field, people_field
 from carepost.message.headers import message_ids
 from carepost.message.model import Message
 from carepost.message.words import readable_parts, text_of_html
+from carepost.web.writing.file_desk import names_in
 from carepost.web.writing.file_desk import names_in
 
 FIELD = "X-Carepost-Draft"
@@ -63,6 +66,7 @@ class Writing:
     send_at: str = ""
     message_id: str = ""
     signature: str = ""  # as it was put in, to be known again
+    large: tuple[str, ...] = ()  # files too large for email, by their names in the store
     large: tuple[str, ...] = ()  # files too large for email, by their names in the store
 
     @property
@@ -136,6 +140,7 @@ def message_of(writing: Writing, *, sender: Address, at: datetime, message_id: s
     if hidden:
         extra += people_field("Bcc", hidden)
     extra += files_field(writing.large)
+    extra += files_field(writing.large)
     return extra + compose(
         sender,
         list(read_people(writing.to).found),
@@ -201,7 +206,7 @@ def writing_of(message: Message) -> Writing:
         send_at=_text(kept, "send_at", ""),
         message_id=message.message_id or "",
         signature=_text(kept, "signature", ""),
-        large=names_in(message.first(FILES_FIELD).decode("ascii", "replace").split()),
+        large=names_in(message.first(FILES_FIELD.lower()).decode("ascii", "replace").split()),
     )
 
 
