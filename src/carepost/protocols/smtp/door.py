@@ -4,6 +4,7 @@ Promises
     A worker takes one connection from the kernel's queue, then looks at everything else it has to do. One that has
     more conversations than another waits a moment longer, so the other comes first.
     Out of descriptors or memory it pauses and goes on; nothing in the queue is lost by that.
+    Whoever has been accepted is served or hung up on, also when the door is closed in that moment.
 
 An event loop's own server takes all that wait at once: of two workers one got twenty senders and the other none.
 """
@@ -36,7 +37,6 @@ async def let_in(
             if await _let_one_in(loop, listening, protocol):
                 await asyncio.sleep(min(conversations() * _SECONDS_EACH, _SECONDS_MOST))
     finally:
-        loop.remove_reader(listening)
         listening.close()
 
 
@@ -44,12 +44,16 @@ async def _let_one_in(
     loop: asyncio.AbstractEventLoop, listening: socket.socket, protocol: Callable[[], asyncio.Protocol]
 ) -> bool:
     try:
-        connection, _ = await loop.sock_accept(listening)
+        connection, _ = listening.accept()
+    except BlockingIOError:
+        await _knock(loop, listening)
+        return False
     except OSError as error:
         if error.errno in _SHORT:
             log.error("no room for connections", error=error)
-            await asyncio.sleep(_SECONDS_SHORT)
-        return False  # otherwise the stranger has left again
+        # Otherwise the stranger has left again.
+        await asyncio.sleep(_SECONDS_SHORT if error.errno in _SHORT else 0)
+        return False
     try:
         connection.setblocking(False)
         await loop.connect_accepted_socket(protocol, connection)
@@ -59,3 +63,18 @@ async def _let_one_in(
             return False
         raise
     return True
+
+
+async def _knock(loop: asyncio.AbstractEventLoop, listening: socket.socket) -> None:
+    """Until somebody waits. Not `sock_accept`: cancelled in the wrong moment, it drops whom it has just let in."""
+    knocked = loop.create_future()
+    loop.add_reader(listening, _tell, knocked)
+    try:
+        await knocked
+    finally:
+        loop.remove_reader(listening)
+
+
+def _tell(knocked: "asyncio.Future[None]") -> None:
+    if not knocked.done():
+        knocked.set_result(None)
