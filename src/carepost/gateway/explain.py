@@ -76,6 +76,7 @@ FACTS = {
     "sender_secure": "whether the sender is on the register of secure domains",
     "looks_like_colleague": "whether the sender looks like a colleague",
     "looks_like_known_domain": "whether the sender's domain looks like one we know",
+    "forwarded_in": "whether a mailbox that is not secure sent it on",
     "looks_like_phishing": "whether it is phishing",
     "looks_like_spam": "whether it is spam",
     "recipient_shared": "whether it is for a shared mailbox",

@@ -46,6 +46,7 @@ SOURCES: Mapping[str, _Source] = {
     "sender_unclear": _from("sender-unclear", "structure"),
     "looks_like_colleague": _from("colleague-lookalike", "identity"),
     "looks_like_known_domain": _from("domain-lookalike", "identity"),
+    "forwarded_in": _from("forwarded-in", "forwarded"),
     "looks_like_phishing": _from("phishing", "content"),
     "looks_like_spam": _from("spam", "content"),
 }

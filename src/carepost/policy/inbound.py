@@ -58,6 +58,7 @@ class InboundFacts:
     sender_secure: bool | None = False
     looks_like_colleague: bool | None = False
     looks_like_known_domain: bool | None = False
+    forwarded_in: bool | None = False  # by a rule of a mailbox that is not secure
     # what it is after
     looks_like_phishing: bool | None = False
     looks_like_spam: bool | None = False
@@ -127,6 +128,7 @@ PHRASES: tuple[Phrase[InboundFacts], ...] = (
     _plain("the sender is on the register of secure domains", "sender_secure"),
     _plain("the sender looks like a colleague and is not", "looks_like_colleague"),
     _plain("the sender's domain looks like one we know and is not", "looks_like_known_domain"),
+    _plain("a mailbox that is not secure sent the message on", "forwarded_in"),
     _plain("the message looks like phishing", "looks_like_phishing"),
     _plain("the message looks like spam", "looks_like_spam"),
     _plain("the recipient is a shared mailbox", "recipient_shared"),

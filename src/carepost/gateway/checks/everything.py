@@ -7,6 +7,7 @@ from carepost.gateway.checks.archives import archives
 from carepost.gateway.checks.attachments import attachments
 from carepost.gateway.checks.authentication import AuthenticationPolicy, authentication
 from carepost.gateway.checks.content import Thresholds, content
+from carepost.gateway.checks.forwarded import forwarded
 from carepost.gateway.checks.identity import identity
 from carepost.gateway.checks.malware import Floor, Scanner, malware
 from carepost.gateway.checks.register import register
@@ -45,6 +46,7 @@ def inbound_checks(
         register(known),
         authentication(resolver, policy.authentication),
         identity(known, colleagues),
+        forwarded(known),
         malware(policy.floor, scanner),
         attachments(policy.blocked),
         archives(policy.blocked, policy.unpack, policy.floor.judge),

@@ -23,6 +23,8 @@ _CARDS = {
     "colleague-lookalike": "The sender uses the name of somebody who works here, and writes from elsewhere."
     " Check with them in another way before you do what it asks.",
     "domain-lookalike": "The sender's domain looks like one we know, and is not. Read the address letter by letter.",
+    "forwarded-in": "A rule of a mailbox at another service sent it on to here. It lies there too, and that service is"
+    " not secure: do not answer with a patient's details before you have looked where the answer goes.",
     "locked-archive-secure": "An attachment is locked with a password, so it could not be scanned inside.",
 }
 _GENERAL = "A policy of this service asks you to take care with it."
