@@ -7,6 +7,7 @@ from typing import Any
 
 from carepost.base.ids import MailboxId, ObjectId, OrganisationId, OutgoingId, PersonId, TraceId
 from carepost.delivery.model import LeastTls
+from carepost.gateway import repo
 from carepost.gateway.outgoing import OutDoor, OutState, Quoted, RecipientState, Route
 from carepost.infra.db import Transaction
 from carepost.infra.sql import load_queries
@@ -374,7 +375,8 @@ async def forget(tx: Transaction, organisation: OrganisationId, *, before: datet
 
 
 async def insert_verdict(tx: Transaction, organisation: OrganisationId, **values: object) -> None:
-    await tx.run(SQL["insert_verdict"], {"organisation": organisation, **values})
+    """Written as those of mail that comes in are, and found by the same search."""
+    await tx.run(repo.SQL["insert_verdict"], {"organisation": organisation, **values})
 
 
 async def delete_verdict(tx: Transaction, organisation: OrganisationId, trace: TraceId) -> None:

@@ -266,24 +266,6 @@ UPDATE outgoing AS o SET object_id = NULL, wrapped = NULL
 DELETE FROM outgoing
  WHERE organisation_id = %(organisation)s AND settled_at < %(before)s AND object_id IS NULL;
 
--- insert_verdict --
--- What was decided about a message that goes out, for each recipient, and the tokens it is found by: one round trip.
-WITH written AS (
-       INSERT INTO verdict (organisation_id, trace, at, door, size, codes, details)
-       VALUES (%(organisation)s, %(trace)s, %(at)s, %(door)s, %(size)s, %(codes)s, %(details)s)
-     ),
-     recipients AS (
-       INSERT INTO verdict_recipient
-              (organisation_id, trace, number, mailbox_id, decided, action, card, card_version, unsure)
-       SELECT %(organisation)s, %(trace)s, number - 1, mailbox_id, decided, action, card, card_version, unsure
-         FROM unnest(%(mailboxes)s::bigint[], %(decided)s::text[], %(actions)s::text[], %(cards)s::text[],
-                     %(versions)s::text[], %(unsure)s::boolean[])
-              WITH ORDINALITY AS given (mailbox_id, decided, action, card, card_version, unsure, number)
-     )
-INSERT INTO verdict_token (organisation_id, kind, token, at, trace)
-SELECT %(organisation)s, kind, token, %(at)s, %(trace)s
-  FROM unnest(%(kinds)s::text[], %(tokens)s::bytea[]) AS given (kind, token);
-
 -- replace_verdict --
 -- The verdict is written anew: the sender's answers have changed it.
 DELETE FROM verdict WHERE organisation_id = %(organisation)s AND trace = %(trace)s;

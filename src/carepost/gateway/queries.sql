@@ -20,7 +20,8 @@ SELECT id AS mailbox_id, intake_public,
   LIMIT 1);
 
 -- insert_verdict --
--- Write a verdict, what became of each recipient's copy, and the tokens it is found by: one round trip.
+-- Write a verdict on mail that comes in or goes out, what was decided for each recipient, and the tokens it is found by:
+-- one round trip.
 WITH written AS (
        INSERT INTO verdict (organisation_id, trace, at, door, size, codes, details)
        VALUES (%(organisation)s, %(trace)s, %(at)s, %(door)s, %(size)s, %(codes)s, %(details)s)
