@@ -11,6 +11,7 @@ from datetime import timedelta
 from carepost.app.areas import Areas
 from carepost.app.large_files import files_out
 from carepost.app.relay import check_policy, scanner
+from carepost.app.smime import mail_certificates
 from carepost.base.errors import NotPossible
 from carepost.directory.correspondents import Correspondents
 from carepost.directory.rules_keeping import RulesKeeping, RulesPolicy
@@ -32,6 +33,7 @@ from carepost.gateway.out_open import Opening
 from carepost.gateway.out_people import PeopleLook
 from carepost.gateway.out_ports import Counting, MakesLinks, Queue
 from carepost.gateway.out_post import Post
+from carepost.gateway.out_sign import CertificatesSign
 from carepost.gateway.out_view import OutgoingView
 from carepost.gateway.outbound import Outbound, SendDelay
 from carepost.gateway.prompts import Prompts
@@ -123,15 +125,7 @@ def mail_out_rooms(
     return MailOutRooms(
         outbound=outbound,
         view=outgoing_view(areas),
-        release=Release(
-            written=correspondents,
-            opening=opening,
-            carrying=carrying,
-            directory=directory,
-            post=post,
-            clock=clock,
-            policy=_release_policy(settings),
-        ),
+        release=_release(areas, carrying, correspondents),
         follow=follow,
         correspondents=correspondents,
         prompts=prompts,
@@ -150,6 +144,19 @@ def _carrying(areas: Areas, queue: Queue, links: MakesLinks, rules: RulesKeeping
         host=areas.settings.service.hostname,
         rules=rules,
         files=files_out(areas),
+        signs=CertificatesSign(certificates=mail_certificates(areas), clock=areas.clock),
+    )
+
+
+def _release(areas: Areas, carrying: Carrying, correspondents: Correspondents) -> Release:
+    return Release(
+        written=correspondents,
+        opening=_opening(areas),
+        carrying=carrying,
+        directory=areas.directory.look,
+        post=_post(areas),
+        clock=areas.clock,
+        policy=_release_policy(areas.settings),
     )
 
 

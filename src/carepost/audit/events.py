@@ -132,16 +132,13 @@ class EventName(StrEnum):
     LARGE_FILE_JUDGED = "store.large_file.judged"
     LARGE_FILE_DOWNLOADED = "store.large_file.downloaded"
     LARGE_FILE_DELETED = "store.large_file.deleted"
-
-    LARGE_FILE_JUDGED = "store.large_file.judged"
-    LARGE_FILE_DOWNLOADED = "store.large_file.downloaded"
-    LARGE_FILE_DELETED = "store.large_file.deleted"
     PASSKEY_KEPT = "portal.passkey.kept"
     PASSKEY_USED = "portal.passkey.used"
     PASSKEY_REMOVED = "portal.passkey.removed"
     PASSKEY_COPIED = "portal.passkey.copied"
     MAIL_CERTIFICATE_ADDED = "store.certificate.added"
     MAIL_CERTIFICATE_REMOVED = "store.certificate.removed"
+    SIGNATURE_LEFT_OUT = "gateway.signature.left_out"
 
     AUDIT_READ = "audit.record.read"
     CHECKPOINT_SIGNED = "audit.checkpoint.signed"

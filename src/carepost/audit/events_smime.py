@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from carepost.audit.events import Event, EventName
-from carepost.base.ids import MailboxId
+from carepost.base.ids import MailboxId, TraceId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +26,12 @@ class MailCertificateRemoved(Event):
     name: ClassVar = EventName.MAIL_CERTIFICATE_REMOVED
     mailbox: MailboxId
     fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureLeftOut(Event):
+    """A message left without the signature that its mailbox's certificate would have given, and why."""
+
+    name: ClassVar = EventName.SIGNATURE_LEFT_OUT
+    trace: TraceId
+    why: str

@@ -30,6 +30,7 @@ def smime_import(
     file: Annotated[Path, typer.Argument(help="PKCS #12 (.p12, .pfx): the certificate with its private key.")],
     *,
     stdin: Annotated[bool, typer.Option("--stdin", help="Read the file's password from standard input.")] = False,
+    sign: Annotated[bool, typer.Option("--sign", help="Sign what leaves from the mailbox with it.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Give a mailbox a certificate: mail encrypted for it opens on its pages. Delete the file afterwards."""
@@ -43,7 +44,7 @@ def smime_import(
         from carepost.app.smime import mail_certificates
 
         mailbox = await find_mailbox(areas, address)
-        return await mail_certificates(areas).add(common.operator(), mailbox, octets, passphrase)
+        return await mail_certificates(areas).add(common.operator(), mailbox, octets, passphrase, signs=sign)
 
     kept = common.with_areas(config, work)
     common.say(f"{address} has the certificate {kept.fingerprint.hex()}, until {kept.until:%-d %B %Y}.")
@@ -58,9 +59,9 @@ def smime_list(address: Address, *, json: JsonOption = False, config: ConfigOpti
 
         return await mail_certificates(areas).all(common.operator(), await find_mailbox(areas, address))
 
-    names = ("fingerprint", "name", "issuer", "from", "until")
+    names = ("fingerprint", "name", "issuer", "from", "until", "signs")
     rows: list[tuple[object, ...]] = [
-        (one.fingerprint.hex(), one.name, one.issuer, one.since.isoformat(), one.until.isoformat())
+        (one.fingerprint.hex(), one.name, one.issuer, one.since.isoformat(), one.until.isoformat(), one.signs)
         for one in common.with_areas(config, work)
     ]
     if json:

@@ -14,6 +14,7 @@ from itertools import groupby
 from carepost.audit.events import Event
 from carepost.audit.events_mail import MailDelivered
 from carepost.audit.events_rules import DisclaimerLeftOut
+from carepost.audit.events_smime import SignatureLeftOut
 from carepost.audit.model import Actor
 from carepost.audit.record import AuditTrail
 from carepost.base.address import EmailAddress
@@ -32,6 +33,7 @@ from carepost.gateway.out_ports import LinkWanted, MakesLinks, Queue
 from carepost.gateway.out_repo import Change, StoredOutgoing
 from carepost.gateway.out_rules import LooksUpRules, ServiceRulesOnly
 from carepost.gateway.out_seal import OutDetails
+from carepost.gateway.out_sign import NobodySigns, SignsMail, Unsigned, signed
 from carepost.gateway.outgoing import OutDoor, RecipientState, Route
 from carepost.gateway.stored import without_pretence
 from carepost.gateway.verdict import Details, KeptRecipient, SearchBy, findable, seal_details
@@ -39,12 +41,14 @@ from carepost.infra.db import Transaction
 from carepost.infra.vault import EdgeKey
 from carepost.message.edit import Disclaimed, Disclaimer, disclaim
 from carepost.message.parse import parse
+from carepost.message.smime_keys import KeyPair
 from carepost.message.summary import summarise
 from carepost.message.words import search_text
 from carepost.policy.actions import Action
 from carepost.policy.rules import OutgoingRules
 from carepost.portal.model import Agreed
 from carepost.store.large_files import LargeFile
+from carepost.store.model import MailboxRef
 from carepost.store.objects import Delivery, Prepared, lay_in, prepare_object, store_object
 
 RELEASE = Actor.job("release")
@@ -86,6 +90,7 @@ class Load:
     ready: Mapping[int, object] = field(default_factory=dict, repr=False)  # what the portal has prepared
     files: Sequence[LargeFile] = ()  # too large for email
     left_out: Disclaimed | None = None  # why what leaves has no disclaimer
+    unsigned: Unsigned | None = None  # why what leaves is not signed, though it should be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,18 +110,27 @@ class Carrying:
     host: str
     rules: LooksUpRules = field(default_factory=ServiceRulesOnly)
     files: CarriesFiles = field(default_factory=WithoutFiles)
+    signs: SignsMail = field(default_factory=NobodySigns)
 
     async def load(self, message: Message, to: Sequence[OpenRecipient]) -> Load:
         """Seal every form that these recipients get. Holds nothing meanwhile."""
         # R146: under what leaves our systems, whatever wrote it; DKIM signs what this made, in the queue.
         under = _disclaimer(await self.rules.of(message.organisation))
         files = await self.files.of_outgoing(message.organisation, message.row.id)
-        load = await aside(len(message.raw) * max(1, len(to) // 10), lambda: self._load(message, to, under, files))
+        signer = await self.signs.signer(MailboxRef(message.row.mailbox, message.organisation))
+        load = await aside(
+            len(message.raw) * max(1, len(to) // 10), lambda: self._load(message, to, under, files, signer)
+        )
         ready = {form.seqs[0]: await self.links.prepare(_wanted(load, form)) for form in load.links}
         return replace(load, ready=ready)
 
     def _load(
-        self, message: Message, to: Sequence[OpenRecipient], under: Disclaimer | None, files: Sequence[LargeFile]
+        self,
+        message: Message,
+        to: Sequence[OpenRecipient],
+        under: Disclaimer | None,
+        files: Sequence[LargeFile],
+        signer: KeyPair | Unsigned | None,
     ) -> Load:
         by_seq = {one.row.seq: one for one in to}
         spread = Spread(message.details.spread)
@@ -131,6 +145,7 @@ class Carrying:
         wire: list[_Wire] = []
         links: list[Form] = []
         came_to: set[Disclaimed] = set()
+        unsigned: Unsigned | None = None
         for form in made:
             told = Form(self.files.told(form.raw, files), form.seqs)
             inside += self._inside(message, told, by_seq, received)
@@ -143,7 +158,9 @@ class Carrying:
                 leaving, done = disclaim(form.raw, under)
                 came_to.add(done)
             if relayed:
-                wire.append(_Wire(_prepared(message.organisation, stamped(leaving, received=received)), relayed))
+                # R126: last of what changes it; DKIM, in the queue, signs the signed form.
+                whole, unsigned = signed(leaving, signer)
+                wire.append(_Wire(_prepared(message.organisation, stamped(whole, received=received)), relayed))
             links += [Form(leaving, (seq,)) for seq in linked]
         return Load(
             message=message,
@@ -153,6 +170,7 @@ class Carrying:
             links=tuple(links),
             files=files,
             left_out=next(iter(sorted(came_to & _LEFT_OUT)), None),
+            unsigned=unsigned,
         )
 
     def _inside(
@@ -186,6 +204,8 @@ class Carrying:
         events: list[tuple[OrganisationId, Event]] = []
         if load.left_out is not None:
             events.append((message.organisation, DisclaimerLeftOut(trace=message.row.trace, why=load.left_out.value)))
+        if load.unsigned is not None:
+            events.append((message.organisation, SignatureLeftOut(trace=message.row.trace, why=load.unsigned.value)))
         for organisation, shares in groupby(
             sorted(load.inside, key=lambda share: share.organisation), key=lambda share: share.organisation
         ):

@@ -9,6 +9,8 @@ CREATE TABLE mail_certificate (
     certificates    bytea[]     NOT NULL CHECK (cardinality(certificates) BETWEEN 1 AND 10),
     -- PKCS #8, sealed under the mailbox's key.
     private_key     bytea       NOT NULL,
+    -- Whether what leaves from the mailbox is signed with it.
+    signs           boolean     NOT NULL,
     since           timestamptz NOT NULL,
     until           timestamptz NOT NULL CHECK (until > since),
     added_at        timestamptz NOT NULL,

@@ -37,6 +37,7 @@ class KeptCertificate:
     issuer: str
     since: datetime
     until: datetime
+    signs: bool  # what leaves from the mailbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +49,11 @@ class MailCertificates:
     clock: Clock
     trust: Trust
 
-    async def add(self, actor: Actor, mailbox: MailboxRecord, file: bytes, passphrase: str) -> KeptCertificate:
-        """From a PKCS #12 file. Raises NotAllowed, Malformed, NotPossible: with the reason, and nothing is kept."""
+    async def add(
+        self, actor: Actor, mailbox: MailboxRecord, file: bytes, passphrase: str, *, signs: bool = False
+    ) -> KeptCertificate:
+        """From a PKCS #12 file; `signs`: what leaves from the mailbox is signed with it. Raises NotAllowed, Malformed,
+        NotPossible: with the reason, and nothing is kept."""
         await self._require(actor, mailbox)
         now = self.clock.now()
         pair = read_pkcs12(file, passphrase, address=str(mailbox.address), trust=self.trust, at=now)
@@ -65,6 +69,7 @@ class MailCertificates:
                 fingerprint=pair.fingerprint,
                 certificates=pair.der(),
                 private_key=sealed,
+                signs=signs,
                 since=since,
                 until=until,
                 now=now,
@@ -74,12 +79,12 @@ class MailCertificates:
                 mailbox=mailbox.id, fingerprint=pair.fingerprint.hex(), until=until.isoformat()
             )
             await self.audit.record(tx, actor, event)
-        return _kept(pair)
+        return _kept(pair, signs=signs)
 
     async def all(self, actor: Actor, mailbox: MailboxRecord) -> list[KeptCertificate]:
         """The newest first. Raises NotAllowed."""
         await self._require(actor, mailbox)
-        return [_kept(pair) for pair in await self.pairs(mailbox)]
+        return [_kept(pair, signs=signs) for pair, signs in await self._opened(mailbox)]
 
     async def remove(self, actor: Actor, mailbox: MailboxRecord, fingerprint: bytes) -> None:
         """Raises NotAllowed, NotPossible."""
@@ -90,16 +95,23 @@ class MailCertificates:
             event = MailCertificateRemoved(mailbox=mailbox.id, fingerprint=fingerprint.hex())
             await self.audit.record(tx, actor, event)
 
-    async def pairs(self, mailbox: MailboxLike) -> Sequence[KeyPair]:
-        """With their keys, to open mail. The caller has asked whether the actor may read the mailbox."""
+    async def pairs(self, mailbox: MailboxLike, *, only_signing: bool = False) -> Sequence[KeyPair]:
+        """With their keys, to open mail or to sign it. The caller has asked whether the actor may."""
+        return [pair for pair, signs in await self._opened(mailbox) if signs or not only_signing]
+
+    async def _opened(self, mailbox: MailboxLike) -> list[tuple[KeyPair, bool]]:
         async with self.db.transaction(mailbox.organisation) as tx:
             rows = await repo_certificates.certificates(tx, mailbox, limit=OF_A_MAILBOX_MAX)
             held = await self.keys.mailbox(tx, mailbox) if rows else None
         if held is None:
-            return ()
+            return []
         return [
-            key_pair(
-                row.certificates, vault.open_small(held.key, _LABEL, _aad(mailbox, row.fingerprint), row.private_key)
+            (
+                key_pair(
+                    row.certificates,
+                    vault.open_small(held.key, _LABEL, _aad(mailbox, row.fingerprint), row.private_key),
+                ),
+                row.signs,
             )
             for row in rows
         ]
@@ -112,7 +124,7 @@ def _aad(mailbox: MailboxLike, fingerprint: bytes) -> bytes:
     return vault.bound("mail_certificate", mailbox.organisation, mailbox.id, fingerprint)
 
 
-def _kept(pair: KeyPair) -> KeptCertificate:
+def _kept(pair: KeyPair, *, signs: bool) -> KeptCertificate:
     certificate = pair.certificate
     return KeptCertificate(
         fingerprint=pair.fingerprint,
@@ -120,4 +132,5 @@ def _kept(pair: KeyPair) -> KeptCertificate:
         issuer=certificate.issuer.rfc4514_string(),
         since=certificate.not_valid_before_utc,
         until=certificate.not_valid_after_utc,
+        signs=signs,
     )

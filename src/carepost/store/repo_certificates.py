@@ -15,6 +15,7 @@ class CertificateRow:
     fingerprint: bytes
     certificates: tuple[bytes, ...]
     private_key: bytes = field(repr=False)  # sealed
+    signs: bool
     since: datetime
     until: datetime
     added_at: datetime
@@ -32,6 +33,7 @@ async def certificates(tx: Transaction, mailbox: MailboxLike, *, limit: int) -> 
             fingerprint=row["fingerprint"],
             certificates=tuple(row["certificates"]),
             private_key=row["private_key"],
+            signs=row["signs"],
             since=row["since"],
             until=row["until"],
             added_at=row["added_at"],
