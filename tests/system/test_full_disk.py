@@ -64,13 +64,18 @@ async def _until_nothing_is_acknowledged(load: Load) -> None:
             await asyncio.sleep(0.02)
 
 
-def test_below_the_reserve_mail_from_is_answered_with_452(spawn: Spawn) -> None:
-    """On a disk that is large enough; the reserve is larger."""
+def test_below_the_reserve_mail_from_is_answered_with_452_at_every_door(spawn: Spawn) -> None:
+    """C7. On a disk that is large enough; the reserve is larger."""
     service = spawn({"limits": {"disk_free_mb": 100_000_000}})
     service.start()
     with pytest.raises(smtplib.SMTPResponseException) as told:
         service.deliver(message(), "ann.lee@willow.example")
     assert told.value.smtp_code == 452
+    ann = service.accounts["ann.lee"]
+    with smtplib.SMTP("localhost", service.ports["submission"], timeout=60) as client:
+        client.starttls(context=service.client_tls())
+        client.login(ann.address, ann.app_password)
+        assert client.docmd("MAIL", f"FROM:<{ann.address}>")[0] == 452
 
 
 async def test_a_disk_with_no_reserve_loses_nothing_when_the_database_itself_finds_it_full(
