@@ -13,7 +13,6 @@ from carepost.app.areas import Areas
 from carepost.app.automatic import AutomaticRooms, FollowAll, automatic_rooms, automatic_work
 from carepost.app.delivery_rooms import DeliveryRooms, delivery_rooms
 from carepost.app.large_files import tend_files
-from carepost.app.large_files import tend_files
 from carepost.app.mail_out import MailOutRooms, mail_out_rooms, portal_links
 from carepost.app.portal import PortalRooms, portal_rooms, secure_messages
 from carepost.app.resolving import resolver
@@ -30,7 +29,6 @@ log = get_logger("worker")
 _RELEASE_SECONDS = 1.0
 _FLUSH_SECONDS = 60.0
 _REMIND_SECONDS = 60.0
-_TEND_SECONDS = 60.0
 _TEND_SECONDS = 60.0
 _REPORT_SECONDS = 3600.0
 _FORGET_SECONDS = 3600.0
@@ -67,7 +65,6 @@ async def mail_out_joined(areas: Areas, delivery: DeliveryRooms) -> AsyncIterato
         Chore("arrivals", _RELEASE_SECONDS, work.arrivals.run_due),
         Chore("forwarding", _REMIND_SECONDS, partial(_each, areas, work.forwards.tend)),
         Chore("reminders", _REMIND_SECONDS, partial(_each, areas, out.release.remind)),
-        Chore("large files", _TEND_SECONDS, partial(tend_files, areas)),
         Chore("large files", _TEND_SECONDS, partial(tend_files, areas)),
         Chore("TLS counts", _FLUSH_SECONDS, transport.results.flush),
         Chore("TLS reports", _REPORT_SECONDS, partial(write_reports, areas, delivery.queue, transport)),

@@ -13,7 +13,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from carepost.app.areas import Areas
 from carepost.app.automatic import automatic_rooms
 from carepost.app.large_files import file_look, large_files
-from carepost.app.large_files import file_look, large_files
 from carepost.app.mail_out import MailOutRooms
 from carepost.app.smime import sealed_mail
 from carepost.app.transport import own_sts_policy
@@ -30,7 +29,6 @@ from carepost.web.mail.rooms import MailRooms
 from carepost.web.model import WebPolicy
 from carepost.web.site import SiteIdentity, SiteRooms, Sites, build
 from carepost.web.status.mail_policy import with_mail_policy
-from carepost.web.writing.file_desk import FilesDesk
 from carepost.web.writing.file_desk import FilesDesk
 from carepost.web.writing.ports import SecureDesk
 from carepost.web.writing.rooms import WritingPolicy, WritingRooms

@@ -287,8 +287,6 @@ class Changing:
         taken = await take_back(tx, theirs, mailbox, row.trace, sent_object=row.object)
         # Read or not: what has not been fetched yet stays here.
         await self.carrying.files.unshare(tx, theirs, mailbox, organisation, row.id)
-        # Read or not: what has not been fetched yet stays here.
-        await self.carrying.files.unshare(tx, theirs, mailbox, organisation, row.id)
         if theirs != organisation:
             await tx.act_for(organisation)
         return {TakenBack.REMOVED: Recall.REMOVED, TakenBack.READ: Recall.READ}.get(taken, Recall.GONE)

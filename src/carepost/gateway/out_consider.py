@@ -30,7 +30,6 @@ from carepost.gateway.model import Check, Connection, Envelope, Examination, Fin
 from carepost.gateway.out_decide import OutboundDecks, Ruling, Spread, rule_outbound
 from carepost.gateway.out_facts import RECIPIENTS, Destination, private_people
 from carepost.gateway.out_files import CarriesFiles, WithoutFiles
-from carepost.gateway.out_files import CarriesFiles, WithoutFiles
 from carepost.gateway.out_form import Names, faults, names, visible_keys
 from carepost.gateway.out_ports import LimitsSending, LooksAtRecipients, RecipientsAsked
 from carepost.gateway.out_proof import unproved
@@ -106,7 +105,6 @@ class Considering:
     policy: OutboundLimits = field(default_factory=OutboundLimits)
     rules: LooksUpRules = field(default_factory=ServiceRulesOnly)
     files: CarriesFiles = field(default_factory=WithoutFiles)
-    files: CarriesFiles = field(default_factory=WithoutFiles)
     _slots: asyncio.Semaphore = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -129,9 +127,6 @@ class Considering:
         refusals = [*wrong, *unlike, *self._too_many(submission)]
         if refusals or sender is None:
             return _refused(refusals, sender)
-        carried = await self.files.look(submission.organisation, sender.mailbox.id, submission.raw)
-        if carried.refusals:
-            return _refused(carried.refusals, sender)
         carried = await self.files.look(submission.organisation, sender.mailbox.id, submission.raw)
         if carried.refusals:
             return _refused(carried.refusals, sender)

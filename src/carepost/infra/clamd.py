@@ -138,22 +138,6 @@ class Clamd:
                 await loop.sock_sendall(wire, _NO_MORE)
             return _understood(await _answer(wire))
 
-    async def scan_pieces(self, size: int, pieces: AsyncIterable[bytes], *, most: int, seconds: float) -> ScanAnswer:
-        """As `scan`, for what is too large to be in memory. `most` is what clamd was set up to read of a stream, its
-        MaxFileSize and MaxScanSize included: of what lies beyond these it says that it is clean."""
-        if size > most:
-            return ScanAnswer(ScanStatus.TOO_LARGE)
-        loop = asyncio.get_running_loop()
-        async with self._slots, self._conversation(seconds) as wire:
-            # As in `_streamed`: it may answer and hang up in the middle.
-            with suppress(ConnectionError):
-                await loop.sock_sendall(wire, b"zINSTREAM\0")
-                async for piece in pieces:
-                    if piece:
-                        await loop.sock_sendall(wire, struct.pack(">I", len(piece)) + piece)
-                await loop.sock_sendall(wire, _NO_MORE)
-            return _understood(await _answer(wire))
-
     async def version(self) -> str:
         """ "ClamAV 1.0.9/27500/Sun Nov 22 08:11:02 2026": program, signatures, and their date (R132)."""
         async with self._slots, self._conversation(self.limits.connect_seconds) as wire:

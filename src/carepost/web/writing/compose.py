@@ -25,7 +25,6 @@ from carepost.web.words import long_time
 from carepost.web.writing.draft import Writing, forward_of, read_people, reply_to
 from carepost.web.writing.drafts import Drafts, Saved
 from carepost.web.writing.files import large_given, put_aside
-from carepost.web.writing.files import large_given, put_aside
 from carepost.web.writing.insertions import begun, sent_from, templates_for, with_chosen
 from carepost.web.writing.pages import CheckView, several
 from carepost.web.writing.rooms import WritingRooms, as_told
@@ -67,7 +66,6 @@ async def act(rooms: WritingRooms, visit: Visit) -> Response:
         return visit.go(drafts.home, SaidNote("The draft was deleted."))
     try:
         writing = await written(form, await _earlier(rooms, visit, drafts, uid), rooms.policy)
-        writing = await put_aside(rooms, visit, access, writing)
         writing = await put_aside(rooms, visit, access, writing)
         saved = await _saved(visit, drafts, writing, uid)
     except Malformed as error:
@@ -212,7 +210,6 @@ async def _page(
         "forward": visit.query("forward") or visit.form.text("forward"),
         "files": [(n, file.filename, size) for n, (file, size) in enumerate(zip(writing.files, sizes, strict=True))],
         "attach_max": mail_pages.size_words(rooms.policy.attachments_octets_max),
-        **await large_given(rooms, visit, mailbox, writing),
         **await large_given(rooms, visit, mailbox, writing),
         "saved": _saved_words(visit, saved) if saved is not None else None,
         "check": check,

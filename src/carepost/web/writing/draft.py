@@ -19,14 +19,11 @@ from carepost.base.address import EmailAddress
 from carepost.base.errors import Malformed
 from carepost.gateway.out_files import FIELD as FILES_FIELD
 from carepost.gateway.out_files import files_field
-from carepost.gateway.out_files import FIELD as FILES_FIELD
-from carepost.gateway.out_files import files_field
 from carepost.message.addresses import Address, addresses_of, each
 from carepost.message.compose import Attachment, compose, id_field, people_field
 from carepost.message.headers import message_ids
 from carepost.message.model import Message
 from carepost.message.words import readable_parts, text_of_html
-from carepost.web.writing.file_desk import names_in
 from carepost.web.writing.file_desk import names_in
 
 FIELD = "X-Carepost-Draft"
@@ -66,7 +63,6 @@ class Writing:
     send_at: str = ""
     message_id: str = ""
     signature: str = ""  # as it was put in, to be known again
-    large: tuple[str, ...] = ()  # files too large for email, by their names in the store
     large: tuple[str, ...] = ()  # files too large for email, by their names in the store
 
     @property
@@ -139,7 +135,6 @@ def message_of(writing: Writing, *, sender: Address, at: datetime, message_id: s
     hidden = read_people(writing.bcc).found
     if hidden:
         extra += people_field("Bcc", hidden)
-    extra += files_field(writing.large)
     extra += files_field(writing.large)
     return extra + compose(
         sender,

@@ -12,7 +12,6 @@ from carepost.directory.repo_correspondents import DirectoryEntry
 from carepost.directory.wording import Wordings
 from carepost.web.mail.rooms import MailRooms
 from carepost.web.writing.file_desk import FilesDesk
-from carepost.web.writing.file_desk import FilesDesk
 from carepost.web.writing.ports import OutboundWalk, OutgoingLook, SecureDesk
 
 

@@ -27,7 +27,6 @@ def doors(rooms: WritingRooms) -> list[Door]:
             on=on,
             takes_files=name == "write.act",
             streams=name == "files.take",
-            streams=name == "files.take",
         )
         for path, method, name, verb, on, page in _table()
     ]
@@ -49,7 +48,6 @@ def _table() -> list[tuple[str, str, str, Verb, On, Page]]:
         (f"{_OUTGOING}/secure", "POST", "outgoing.secure.settle", may, own, secure.settle),
         *_wording(),
         *_files(),
-        *_files(),
         ("/invite/{mailbox:int}", "GET", "invite", send, box, secure.ask),
         ("/invite/{mailbox:int}", "POST", "invite.send", send, box, secure.invite),
     ]
@@ -69,18 +67,6 @@ def _wording() -> list[tuple[str, str, str, Verb, On, Page]]:
         (f"{general}/template", "POST", "admin.wording.template.keep", edit, house, wording.keep_template),
         ("/settings/writing", "GET", "settings.writing", Verb.OWN_ACCOUNT, On.SELF, wording.choices),
         ("/settings/writing", "POST", "settings.writing.choose", Verb.OWN_ACCOUNT, On.SELF, wording.choose),
-    ]
-
-
-def _files() -> list[tuple[str, str, str, Verb, On, Page]]:
-    send, box, one = Verb.MAILBOX_SEND, On.MAILBOX, f"{_WRITE}/files/{{file}}"
-    return [
-        (f"{_WRITE}/files", "POST", "files.begin", send, box, files.begin),
-        (one, "GET", "files.standing", send, box, files.standing),
-        (one, "PATCH", "files.take", send, box, files.take),
-        (one, "POST", "files.look", send, box, files.look),
-        # Which mailboxes may have it is asked within: the path names none.
-        ("/files/{file}", "GET", "files.fetch", Verb.OWN_ACCOUNT, On.SELF, files.fetch),
     ]
 
 

@@ -14,7 +14,6 @@ from carepost.web.mail import pages as mail_pages
 from carepost.web.model import Visitor
 from carepost.web.writing.draft import AnswersTo, Writing, read_people
 from carepost.web.writing.file_desk import names_in
-from carepost.web.writing.file_desk import names_in
 from carepost.web.writing.rooms import WritingPolicy
 
 _PEOPLE = ("to", "cc", "bcc")
