@@ -31,6 +31,7 @@ from carepost.gateway.out_decide import OutboundDecks, Ruling, Spread, rule_outb
 from carepost.gateway.out_facts import RECIPIENTS, Destination, private_people
 from carepost.gateway.out_files import CarriesFiles, WithoutFiles
 from carepost.gateway.out_form import Names, faults, names, visible_keys
+from carepost.gateway.out_looked import Looked, Seen
 from carepost.gateway.out_ports import LimitsSending, LooksAtRecipients, RecipientsAsked
 from carepost.gateway.out_proof import unproved
 from carepost.gateway.out_rules import AboutLinks, LooksUpRules, ServiceRulesOnly, needs_words
@@ -105,6 +106,7 @@ class Considering:
     policy: OutboundLimits = field(default_factory=OutboundLimits)
     rules: LooksUpRules = field(default_factory=ServiceRulesOnly)
     files: CarriesFiles = field(default_factory=WithoutFiles)
+    looked: Looked = field(default_factory=Looked)
     _slots: asyncio.Semaphore = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -130,11 +132,11 @@ class Considering:
         carried = await self.files.look(submission.organisation, sender.mailbox.id, submission.raw)
         if carried.refusals:
             return _refused(carried.refusals, sender)
-        message, contents = await read(submission.raw, self.policy.examine)
+        seen = await self._look(submission, sender)
+        message = seen.message
         destinations = await self._destinations(submission, sender)
-        examination = _examination(submission, sender, message, contents, now=self.clock.now())
         rules = await self.rules.of(submission.organisation)
-        findings = [*await examine(examination, self.checks, self.policy.examine), *carried.findings]
+        findings = [*seen.findings, *carried.findings]
         findings += rule_findings(findings, rules)
         findings += await self._about_people(submission, sender, message, destinations, findings, rules=rules)
         ruling = rule_outbound(
@@ -155,6 +157,18 @@ class Considering:
             message=message,
             destinations=tuple(destinations),
         )
+
+    async def _look(self, submission: Submission, sender: Sender) -> Seen:
+        """What the checks see in it; at the send that follows a preview, what they saw a moment ago."""
+        now = self.clock.now()
+        if (seen := self.looked.take(submission, now)) is not None:
+            return seen
+        message, contents = await read(submission.raw, self.policy.examine)
+        examination = _examination(submission, sender, message, contents, now=now)
+        findings = await examine(examination, self.checks, self.policy.examine)
+        seen = Seen(message, contents, tuple(findings))
+        self.looked.keep(submission, seen, self.clock.now())
+        return seen
 
     def _unproved(self, submission: Submission, ruling: Ruling) -> tuple[str, ...]:
         today = self.clock.now().date()

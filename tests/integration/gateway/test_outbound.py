@@ -8,6 +8,7 @@ from tests.fakes.gateway import with_files
 from tests.fakes.gateway_world import OPERATOR
 from tests.fakes.outgoing_world import NHS, OutgoingWorld, answered
 
+from carepost.base.address import Domain
 from carepost.base.errors import NotAllowed, NotPossible, TryLater
 from carepost.delivery.model import LeastTls
 from carepost.gateway.model import Refused
@@ -23,7 +24,6 @@ from carepost.gateway.outgoing import (
 )
 from carepost.infra.clamd import ScannerUnavailable
 from carepost.infra.db import Database
-from carepost.message.edit import Disclaimer
 
 
 @pytest.fixture
@@ -248,3 +248,22 @@ async def test_of_two_presses_of_one_form_at_the_same_moment_one_sends(world: Ou
     await world.outbound.submit(press("of another form"))
     await world.later()
     assert len(await world.inbox(world.his)) == 2
+
+
+async def test_what_a_page_showed_is_not_looked_through_again_when_it_is_sent(world: OutgoingWorld) -> None:
+    """The rules and the register are asked anew all the same: only the message's own bytes are known already."""
+    wanted = world.submission("ward@trust.example", str(world.his.address))
+    before = len(world.scanner.scanned)
+    seen = await world.outbound.consider(wanted)
+    looked = len(world.scanner.scanned) - before
+    assert looked > 0
+    assert (seen.routes[0].route, seen.may_leave) == (Route.RELAY, True)
+    await world.organisations.remove_secure_domain(OPERATOR, Domain("trust.example"), reason="a test")
+    world.directory.forget_register()
+    sent = await world.outbound.submit(wanted)
+    assert len(world.scanner.scanned) - before == looked
+    assert isinstance(sent, Submitted)
+    row = await world.view.get(world.nurse, sent.id)
+    assert row.recipients[0].card != seen.routes[0].decision.card, "not on the register any more: another card decides"
+    await world.outbound.submit(wanted)
+    assert len(world.scanner.scanned) - before == 2 * looked, "and the next time they are scanned again"
