@@ -194,8 +194,10 @@ class Considering:
         person = await self._person(submission)
         wrong = []
         back = submission.reverse_path
-        if back is not None and await self._own(submission, back, strict=submission.person is None) is None:
-            wrong.append(_not_yours(back))
+        # The author's address has just been found to be theirs: most write with the same one on the envelope.
+        other = None if back == named.author else back
+        if other is not None and await self._own(submission, other, strict=submission.person is None) is None:
+            wrong.append(_not_yours(other))
         if back is None and submission.door is not OutDoor.SYSTEM:
             wrong.append("It has no sender in its envelope. Only the service itself writes so.")
         if not _is_sender(named, mailbox, person):
@@ -212,10 +214,11 @@ class Considering:
         # A page has chosen the mailbox that it sends as; a mail program names it in From, and may name any of theirs.
         if strict and mailbox.id != submission.mailbox and submission.door is not OutDoor.SUBMISSION:
             return None
-        try:
-            await self._allowed(submission, mailbox.id)
-        except NotAllowed:
-            return None
+        if mailbox.id != submission.mailbox:  # that one was asked about before anything else
+            try:
+                await self._allowed(submission, mailbox.id)
+            except NotAllowed:
+                return None
         return mailbox
 
     async def _person(self, submission: Submission) -> EmailAddress | None:
