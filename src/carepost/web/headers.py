@@ -8,6 +8,8 @@ Promises
 
 from collections.abc import Mapping
 
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 _BOTH = {
     "x-content-type-options": "nosniff",
     # Not "no-referrer": under it browsers send `Origin: null` with our own forms, and the Origin check would be blind.
@@ -58,3 +60,20 @@ def content_headers(*, web_origin: str, secure: bool) -> Mapping[str, str]:
 
 # A file kept by content hash in its name may be kept for ever.
 STATIC_HEADERS = {"cache-control": "public, max-age=31536000, immutable", "cross-origin-resource-policy": "same-origin"}
+
+
+class WithHeaders:
+    """Puts a site's headers on every answer of an application; an answer's own value (static files' caching) stays."""
+
+    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
+        self._app = app
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = {name.lower() for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in self._headers if pair[0] not in own)]
+            await send(message)
+
+        await self._app(scope, receive, with_headers)

@@ -7,13 +7,12 @@ Promises
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from carepost.base.clock import Clock
 from carepost.base.errors import Broken
@@ -33,7 +32,7 @@ from carepost.web.admin.rooms import doors as admin_doors
 from carepost.web.automatic.autoreply import AutoreplyPages
 from carepost.web.automatic.forwarding import ForwardingPages
 from carepost.web.content.site import ContentSite
-from carepost.web.headers import STATIC_HEADERS, site_headers
+from carepost.web.headers import WithHeaders, site_headers
 from carepost.web.mail.rooms import MailRooms
 from carepost.web.mail.routes import doors as mail_doors
 from carepost.web.model import WebPolicy
@@ -42,15 +41,13 @@ from carepost.web.render import HERE, static_addresses, templates
 from carepost.web.sealing import Notes
 from carepost.web.shell import Door, House, Visit
 from carepost.web.sign_in.routes import Entrance
+from carepost.web.static_files import static_files
 from carepost.web.status.routes import PublicPages
 from carepost.web.writing.correspondents import CorrespondentPages
 from carepost.web.writing.rooms import WritingRooms
 from carepost.web.writing.routes import doors as writing_doors
 
 log = get_logger("web")
-
-_TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml",
-          ".woff2": "font/woff2", ".txt": "text/plain; charset=utf-8"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +141,7 @@ def _automatic_doors(rooms: SiteRooms) -> list[Door]:
 
 def _pages(house: House, doors: tuple[Door, ...], static: Mapping[str, str]) -> ASGIApp:
     routes = [Route(door.path, house.open(door), methods=[door.method], name=door.name) for door in doors]
-    routes.append(Route("/static/{address:path}", _static(static), methods=["GET"], name="static"))
+    routes.append(Route("/static/{address:path}", static_files(static), methods=["GET"], name="static"))
 
     async def missing(request: Request, _error: Exception) -> Response:
         return house.missing(request)
@@ -155,37 +152,4 @@ def _pages(house: House, doors: tuple[Door, ...], static: Mapping[str, str]) -> 
 
     app = Starlette(routes=routes, exception_handlers={404: missing, 405: missing, 500: broken})
     policy = house.policy
-    return _Headers(app, site_headers(content_origin=policy.content_origin, secure=policy.is_secure))
-
-
-def _static(addresses: Mapping[str, str]) -> Callable[[Request], Awaitable[Response]]:
-    """Our own files, found by the address that `static_addresses` gave them and by no other path."""
-    known: dict[str, Path] = {at.removeprefix("/static/"): HERE / "static" / name for name, at in addresses.items()}
-    # The stylesheet names its fonts relative to itself: those addresses carry the stylesheet's own mark.
-    mark = addresses["carepost.css"].split("/")[2]
-    known |= {f"{mark}/{name}": HERE / "static" / name for name in addresses if name.startswith("fonts/")}
-
-    async def answer(request: Request) -> Response:
-        path = known.get(request.path_params["address"])
-        if path is None:
-            return Response(status_code=404)
-        return FileResponse(path, media_type=_TYPES[path.suffix], headers=dict(STATIC_HEADERS))
-
-    return answer
-
-
-class _Headers:
-    """Puts the site's headers on every answer; an answer's own value (static files' caching) stays."""
-
-    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
-        self._app = app
-        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = {name.lower() for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(pair for pair in self._headers if pair[0] not in own)]
-            await send(message)
-
-        await self._app(scope, receive, with_headers)
+    return WithHeaders(app, site_headers(content_origin=policy.content_origin, secure=policy.is_secure))

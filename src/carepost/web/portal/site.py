@@ -15,9 +15,9 @@ from zoneinfo import ZoneInfo
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
 from carepost.base.errors import Broken, MailError, Malformed, NotAllowed, NotPossible, TryLater
 from carepost.infra.log import get_logger
@@ -29,16 +29,15 @@ from carepost.portal.passkeys import Passkeys
 from carepost.portal.reading import AskAgain, Browser, Frozen, NoLonger, Reading
 from carepost.portal.replying import Replying
 from carepost.web.forms import Form
-from carepost.web.headers import STATIC_HEADERS, content_headers, site_headers
+from carepost.web.headers import WithHeaders, content_headers, site_headers
 from carepost.web.render import HERE, Frame, Templates, static_addresses, templates
 from carepost.web.sealing import Notes
+from carepost.web.static_files import static_files
 from carepost.web.uploads import Uploads
 
 log = get_logger("web")
 
 _SCRIPT = "passkeys.js"
-_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
-_TYPES |= {".js": "text/javascript; charset=utf-8"}
 _FORM_OCTETS_MAX = 64 << 10
 _FORM_FIELDS_MAX = 20
 
@@ -136,7 +135,7 @@ def build_portal(site: PortalSite, doors: tuple[PortalDoor, ...]) -> ASGIApp:
     pages = templates(static.__getitem__)
     uploads = Uploads(octets_max=int((site.policy.reply_mb + 2) * 1_000_000))
     routes = [Route(door.path, _endpoint(site, pages, uploads, door), methods=[door.method]) for door in doors]
-    routes.append(Route("/static/{address:path}", _static(static), methods=["GET"]))
+    routes.append(Route("/static/{address:path}", static_files(static, shows=_shows), methods=["GET"]))
 
     async def missing(request: Request, _error: Exception) -> Response:
         return _sorry(Call(site=site, templates=pages, request=request), NotPossible("There is no such page."))
@@ -146,7 +145,7 @@ def build_portal(site: PortalSite, doors: tuple[PortalDoor, ...]) -> ASGIApp:
         return _sorry(Call(site=site, templates=pages, request=request), Broken("page failed"))
 
     app = Starlette(routes=routes, exception_handlers={404: missing, 405: missing, 500: broken})
-    return _Headers(app, _with_passkeys(site_headers(content_origin="'self'", secure=site.policy.is_secure)))
+    return WithHeaders(app, _with_passkeys(site_headers(content_origin="'self'", secure=site.policy.is_secure)))
 
 
 def _with_passkeys(headers: Mapping[str, str]) -> Mapping[str, str]:
@@ -238,36 +237,6 @@ _TITLES: Mapping[type[MailError], tuple[int, str]] = {
 }
 
 
-def _static(addresses: Mapping[str, str]) -> Callable[[Request], Awaitable[Response]]:
-    known: dict[str, Path] = {
-        at.removeprefix("/static/"): HERE / "static" / name
-        for name, at in addresses.items()
-        if Path(name).suffix in _TYPES and (Path(name).suffix != ".js" or name == _SCRIPT)
-    }
-    mark = addresses["carepost.css"].split("/")[2]
-    known |= {f"{mark}/{name}": HERE / "static" / name for name in addresses if name.startswith("fonts/")}
-
-    async def answer(request: Request) -> Response:
-        path = known.get(request.path_params["address"])
-        if path is None or path.suffix not in _TYPES:
-            return Response(status_code=404)
-        return FileResponse(path, media_type=_TYPES[path.suffix], headers=dict(STATIC_HEADERS))
-
-    return answer
-
-
-class _Headers:
-    """Puts the portal's headers on every answer; an answer's own value stays."""
-
-    def __init__(self, app: ASGIApp, headers: Mapping[str, str]) -> None:
-        self._app = app
-        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                own = {name.lower() for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(pair for pair in self._headers if pair[0] not in own)]
-            await send(message)
-
-        await self._app(scope, receive, with_headers)
+def _shows(name: str) -> bool:
+    """Of scripts the one that asks for a passkey: letters are read without any."""
+    return name == _SCRIPT or Path(name).suffix in (".css", ".svg", ".woff2")
