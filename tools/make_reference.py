@@ -21,10 +21,14 @@ from carepost.audit import (  # noqa: F401 - their events are found below
     events_automatic,
     events_correspondents,
     events_delivery,
+    events_files,
     events_mail,
     events_outgoing,
     events_portal,
+    events_queue,
     events_rules,
+    events_smime,
+    events_writing,
 )
 from carepost.audit.events import Event
 from carepost.cli.commands import tree

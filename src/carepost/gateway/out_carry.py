@@ -78,6 +78,15 @@ class _Wire:
     seqs: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Added:
+    """What is put under, for, or over what leaves."""
+
+    under: Disclaimer | None
+    files: Sequence[LargeFile]
+    signer: KeyPair | Unsigned | None = field(repr=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
     """Every form of the message, sealed and ready to be written."""
@@ -118,26 +127,13 @@ class Carrying:
         under = _disclaimer(await self.rules.of(message.organisation))
         files = await self.files.of_outgoing(message.organisation, message.row.id)
         signer = await self.signs.signer(MailboxRef(message.row.mailbox, message.organisation))
-        load = await aside(
-            len(message.raw) * max(1, len(to) // 10), lambda: self._load(message, to, under, files, signer)
-        )
+        added = _Added(under, files, signer)
+        load = await aside(len(message.raw) * max(1, len(to) // 10), lambda: self._load(message, to, added))
         ready = {form.seqs[0]: await self.links.prepare(_wanted(load, form)) for form in load.links}
         return replace(load, ready=ready)
 
-    def _load(
-        self,
-        message: Message,
-        to: Sequence[OpenRecipient],
-        under: Disclaimer | None,
-        files: Sequence[LargeFile],
-        signer: KeyPair | Unsigned | None,
-    ) -> Load:
+    def _load(self, message: Message, to: Sequence[OpenRecipient], added: _Added) -> Load:
         by_seq = {one.row.seq: one for one in to}
-        spread = Spread(message.details.spread)
-        raw = without_pretence(message.raw, authserv_id=self.host)
-        hidden = [seq for seq, one in by_seq.items() if one.row.route is not Route.INSIDE]
-        addresses = {seq: one.address for seq, one in by_seq.items() if one.row.route in _MOVED}
-        made = forms(raw, addresses, spread, hidden)
         received = received_field(
             host=self.host, trace=message.row.trace, at=message.row.release_at, door=message.row.door.value
         )
@@ -146,20 +142,20 @@ class Carrying:
         links: list[Form] = []
         came_to: set[Disclaimed] = set()
         unsigned: Unsigned | None = None
-        for form in made:
-            told = Form(self.files.told(form.raw, files), form.seqs)
+        for form in self._forms(message, by_seq):
+            told = Form(self.files.told(form.raw, added.files), form.seqs)
             inside += self._inside(message, told, by_seq, received)
             relayed = tuple(seq for seq in form.seqs if by_seq[seq].row.route is Route.RELAY)
             linked = tuple(seq for seq in form.seqs if by_seq[seq].row.route is Route.PORTAL)
             if not relayed and not linked:
                 continue
             leaving = form.raw
-            if under is not None:
-                leaving, done = disclaim(form.raw, under)
+            if added.under is not None:
+                leaving, done = disclaim(form.raw, added.under)
                 came_to.add(done)
             if relayed:
                 # R126: last of what changes it; DKIM, in the queue, signs the signed form.
-                whole, unsigned = signed(leaving, signer)
+                whole, unsigned = signed(leaving, added.signer)
                 wire.append(_Wire(_prepared(message.organisation, stamped(whole, received=received)), relayed))
             links += [Form(leaving, (seq,)) for seq in linked]
         return Load(
@@ -168,10 +164,16 @@ class Carrying:
             inside=tuple(inside),
             wire=tuple(wire),
             links=tuple(links),
-            files=files,
+            files=added.files,
             left_out=next(iter(sorted(came_to & _LEFT_OUT)), None),
             unsigned=unsigned,
         )
+
+    def _forms(self, message: Message, by_seq: Mapping[int, OpenRecipient]) -> list[Form]:
+        raw = without_pretence(message.raw, authserv_id=self.host)
+        hidden = [seq for seq, one in by_seq.items() if one.row.route is not Route.INSIDE]
+        addresses = {seq: one.address for seq, one in by_seq.items() if one.row.route in _MOVED}
+        return forms(raw, addresses, Spread(message.details.spread), hidden)
 
     def _inside(
         self, message: Message, form: Form, by_seq: Mapping[int, OpenRecipient], received: bytes

@@ -97,6 +97,8 @@ trace.read                organisation       h a p H G o
 trace.read                elsewhere          H G o
 queue.tend                organisation       a p G o
 queue.tend                elsewhere          G o
+certificate.keep          organisation       a p G o
+certificate.keep          elsewhere          G o
 audit.read                organisation       r
 audit.read                elsewhere
 """
