@@ -135,4 +135,5 @@ def opens(chromium: Browser, house: House) -> Iterator[Opens]:
     for context in contexts:
         context.close()
     # A refused request for a message's own hostile content is what the policy is for; anything else is our fault.
-    assert [line for line in said if "status of 4" not in line] == []
+    # Nor is a connection that a journey breaks off itself.
+    assert [line for line in said if "status of 4" not in line and "ERR_CONNECTION_RESET" not in line] == []

@@ -129,7 +129,7 @@ SIGNED_OUT = Reply(421, "4.7.0", "You have been signed out; sign in again")
 NOT_YOURS = Reply(553, "5.7.1", "This sender is not yours to write as")
 
 # Limits.
-TOO_LARGE = Reply(552, "5.3.4", "The message is larger than we accept")
+TOO_LARGE = Reply(552, "5.3.4", "The message is larger than we accept; our people send large files from the web pages")
 TOO_MANY_RECIPIENTS = Reply(452, "4.5.3", "Too many recipients; send the rest in another message")
 TOO_MANY_ERRORS = Reply(421, "4.7.0", "Too many errors; goodbye")
 TOO_MANY_CONNECTIONS = Reply(421, "4.7.0", "Too many connections from your address; try again later")

@@ -254,6 +254,7 @@ async def test_a_message_that_was_undone_keeps_its_file(desk: Desk) -> None:
     name = await desk.uploaded()
     await desk.send(sam.address, name)
     (row,) = (await desk.world.out.view.page(desk.ada.actor, desk.ada.mailbox.id)).rows
+    assert "scan.mp4" in (await desk.browser.get(f"/outgoing/{row.id}")).words("ul.bulleted")
     draft = await desk.world.out.outbound.undo(desk.ada.actor, row.id)
     page = await desk.browser.get(f"{desk.at}?draft={draft.uid}")
     assert "scan.mp4" in page.words("#large-list")

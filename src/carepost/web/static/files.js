@@ -11,7 +11,7 @@ const list = document.getElementById("large-list");
 const said = document.getElementById("large-said");
 const form = document.getElementById("compose");
 const chosen = document.getElementById("files");
-const over = Number(box.dataset.over);
+const over = () => Number(box.dataset.over); // what email carries
 const most = Number(box.dataset.most);
 const PART = 4 << 20; // octets of one request
 const EDGE = 1 << 16; // octets at either end that are hashed
@@ -29,7 +29,7 @@ const quiet = (seconds) => new Promise((done) => { setTimeout(done, seconds * 10
 
 function part(files) {
   const all = [...files];
-  return [all.filter((file) => file.size > over), all.filter((file) => file.size <= over)];
+  return [all.filter((file) => file.size > over()), all.filter((file) => file.size <= over())];
 }
 
 function give(files) {

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
 from carepost.base.errors import MailError, Malformed, NotPossible, TryLater
-from carepost.base.ids import MailboxId
+from carepost.base.ids import MailboxId, OutgoingId
 from carepost.directory.access import OnMailbox, Verb, is_allowed
 from carepost.directory.model import MailboxAccess, MailboxRecord
 from carepost.gateway.out_files import file_size
@@ -25,6 +25,7 @@ from carepost.store.large_files import Elsewhere, LargeFile, NoSuchFile, with_re
 from carepost.web.downloads import download
 from carepost.web.model import Visitor
 from carepost.web.shell import NoSuchPage, Visit
+from carepost.web.words import long_time
 from carepost.web.writing.draft import Writing
 from carepost.web.writing.file_desk import FileLine, FilesDesk, file_line
 from carepost.web.writing.rooms import WritingRooms
@@ -130,6 +131,25 @@ async def large_given(rooms: WritingRooms, visit: Visit, mailbox: MailboxRecord,
         "large_most_words": file_size(rooms.files.files.policy.octets_max),
         "form_most": file_size(visit.house.uploads.octets_max),
     }
+
+
+async def of_outgoing(rooms: WritingRooms, visit: Visit, outgoing: OutgoingId) -> list[dict[str, str]]:
+    """For the page of a message that was sent: what it brought, as long as it is there."""
+    if rooms.files is None:
+        return []
+    files, organisation = rooms.files.files, visit.me.organisation
+    async with files.db.transaction(organisation) as tx:
+        found = await files.of_outgoing(tx, organisation, outgoing)
+    zone = visit.house.policy.zone
+    return [
+        {
+            "name": one.name,
+            "called": one.called,
+            "size": file_size(one.size),
+            "until": long_time(one.expires_at.astimezone(zone)),
+        }
+        for one in found
+    ]
 
 
 # --- without scripts ------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from carepost.gateway.outgoing import NeedsAnswers, OutgoingRow, RecallReport
 from carepost.web.sealing import SaidNote
 from carepost.web.shell import Visit
 from carepost.web.words import long_time
+from carepost.web.writing.files import of_outgoing
 from carepost.web.writing.pages import outgoing_line, outgoing_view
 from carepost.web.writing.recalling import as_csv, packed
 from carepost.web.writing.rooms import WritingRooms
@@ -88,7 +89,9 @@ async def _show(rooms: WritingRooms, visit: Visit, row: OutgoingRow) -> Response
     now, zone = rooms.mail.clock.now(), visit.house.policy.zone
     view = outgoing_view(row, now=now, zone=zone, chosen=chosen(visit.form))
     page = visit.page if visit.form.is_right else visit.page_again
-    return page("writing/outgoing.html", title=view.subject, back=f"/sent/{row.mailbox}", view=view, form=visit.form)
+    files = await of_outgoing(rooms, visit, row.id)
+    given = {"title": view.subject, "back": f"/sent/{row.mailbox}", "view": view, "form": visit.form, "files": files}
+    return page("writing/outgoing.html", **given)
 
 
 def _recalled(rooms: WritingRooms, visit: Visit, row: OutgoingRow, report: RecallReport) -> Response:
