@@ -21,7 +21,7 @@ from carepost.gateway.recipients_view import RecipientsGathering
 from carepost.gateway.sending_limits import SendingLimits, SendingPolicy
 from carepost.gateway.storm import StormBreaker
 from carepost.infra.db import Database
-from carepost.portal.model import State
+from carepost.portal.model import Agreed, Level, State
 from carepost.portal.post import PortalPost
 from carepost.portal.seals import PortalSeals
 from carepost.portal.secure_messages import PortalRecord, SecureMessages
@@ -154,3 +154,30 @@ async def test_a_phrase_too_short_to_protect_is_refused_at_once_and_a_good_one_i
     [record] = await world.secure.record(world.practice, done.id)
     assert record.level.value == "L2"
     assert Choice.CONFIRM
+
+
+async def test_the_proof_that_its_sender_chose_is_what_the_portal_asks_for(world: JoinedWorld) -> None:
+    refused = await world.outbound.consider(
+        world.submission("pat@gmail.example", secure=True, passphrase="last spring", agreed=Agreed.BIRTH)
+    )
+    assert "not a date of birth" in refused.refusals[0]
+    assert [one.route for one in refused.routes] == [Route.PORTAL], "the page shows both: what is wrong, and where"
+    born = await taken(world, "pat@gmail.example", secure=True, passphrase="7/3/1958", agreed=Agreed.BIRTH)
+    considering = world.outbound.considering
+    object.__setattr__(considering, "policy", replace(considering.policy, texts=True))  # a provider is set
+    reached = await taken(world, "kim@gmail.example", secure=True, telephone="07700 900123")
+    # Only what is about a patient needs more than a code where the service asks for it; who knows that is the walk.
+    object.__setattr__(world.secure, "policy", replace(world.secure.policy, patient_level=Level.AGREED))
+    plain = await taken(world, "lee@gmail.example", secure=True)
+    await world.later()
+    found = {}
+    for done in (born, reached, plain):
+        [record] = await world.secure.record(world.practice, done.id)
+        async with world.db.transaction(world.practice) as tx:
+            found[done.id] = await world.secure.get(tx, world.practice, record.id)
+    assert [one.level if one else None for one in found.values()] == [Level.AGREED, Level.STRONG, Level.MAILBOX]
+    first, second, _ = found.values()
+    assert first is not None
+    assert first.details.agreed is Agreed.BIRTH
+    assert second is not None
+    assert second.details.telephone == "+447700900123"
