@@ -20,35 +20,36 @@ TRY_LATER = frozenset({"scanner-unavailable", "authentication-unavailable"})
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class Source:
     """Which findings make a fact true, and which checks must have been done for it to be false."""
 
     codes: frozenset[str]
     checks: frozenset[str]
 
 
-def _from(codes: str, checks: str) -> _Source:
-    return _Source(frozenset(codes.split()), frozenset(checks.split()))
+def found_by(codes: str, checks: str) -> Source:
+    """Both as words with spaces between them."""
+    return Source(frozenset(codes.split()), frozenset(checks.split()))
 
 
-SOURCES: Mapping[str, _Source] = {
-    "malware_found": _from("malware", "malware archives"),
-    "has_program": _from("program", "attachments archives"),
-    "has_macros": _from("macros", "attachments archives"),
-    "has_active_document": _from("active-document", "attachments archives"),
-    "has_locked_archive": _from("locked-archive", "attachments archives"),
-    "has_unreadable_archive": _from("unreadable-archive", "attachments archives"),
-    "hides_file_type": _from("hidden-type", "attachments archives"),
-    "readings_disagree": _from("readings-disagree", "structure"),
-    "is_broken": _from("broken", "structure"),
-    "is_in_pieces": _from("in-pieces", "structure"),
-    "went_round": _from("went-round", "structure"),
-    "sender_unclear": _from("sender-unclear", "structure"),
-    "looks_like_colleague": _from("colleague-lookalike", "identity"),
-    "looks_like_known_domain": _from("domain-lookalike", "identity"),
-    "forwarded_in": _from("forwarded-in", "forwarded"),
-    "looks_like_phishing": _from("phishing", "content"),
-    "looks_like_spam": _from("spam", "content"),
+SOURCES: Mapping[str, Source] = {
+    "malware_found": found_by("malware", "malware archives"),
+    "has_program": found_by("program", "attachments archives"),
+    "has_macros": found_by("macros", "attachments archives"),
+    "has_active_document": found_by("active-document", "attachments archives"),
+    "has_locked_archive": found_by("locked-archive", "attachments archives"),
+    "has_unreadable_archive": found_by("unreadable-archive", "attachments archives"),
+    "hides_file_type": found_by("hidden-type", "attachments archives"),
+    "readings_disagree": found_by("readings-disagree", "structure"),
+    "is_broken": found_by("broken", "structure"),
+    "is_in_pieces": found_by("in-pieces", "structure"),
+    "went_round": found_by("went-round", "structure"),
+    "sender_unclear": found_by("sender-unclear", "structure"),
+    "looks_like_colleague": found_by("colleague-lookalike", "identity"),
+    "looks_like_known_domain": found_by("domain-lookalike", "identity"),
+    "forwarded_in": found_by("forwarded-in", "forwarded"),
+    "looks_like_phishing": found_by("phishing", "content"),
+    "looks_like_spam": found_by("spam", "content"),
 }
 
 

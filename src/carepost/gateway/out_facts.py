@@ -14,7 +14,7 @@ from carepost.base.address import Domain, EmailAddress
 from carepost.base.ids import MailboxId, OrganisationId
 from carepost.gateway import rules
 from carepost.gateway.disclosure import DISCLOSURE, MARKED, SECURE, SUBJECT, sensitivity_of
-from carepost.gateway.facts import CHECK_FAILED
+from carepost.gateway.facts import CHECK_FAILED, Source, found_by
 from carepost.gateway.model import Finding
 from carepost.gateway.outgoing import Chip
 from carepost.policy.outbound import OutboundFacts, Reach
@@ -27,44 +27,34 @@ _ASKED = frozenset({SECURE, MARKED})
 _NOT_LOOKED = frozenset({"scanner-unavailable"})
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    codes: frozenset[str]
-    checks: frozenset[str]
-
-
-def _from(codes: str, checks: str) -> _Source:
-    return _Source(frozenset(codes.split()), frozenset(checks.split()))
-
-
-SOURCES: Mapping[str, _Source] = {
-    "malware_found": _from("malware", "malware archives"),
-    "has_program": _from("program", "attachments archives"),
-    "has_macros": _from("macros", "attachments archives"),
-    "is_broken": _from("broken in-pieces", "structure"),
-    "readings_disagree": _from("readings-disagree", "structure"),
-    "subject_tells": _from(SUBJECT, DISCLOSURE),
+SOURCES: Mapping[str, Source] = {
+    "malware_found": found_by("malware", "malware archives"),
+    "has_program": found_by("program", "attachments archives"),
+    "has_macros": found_by("macros", "attachments archives"),
+    "is_broken": found_by("broken in-pieces", "structure"),
+    "readings_disagree": found_by("readings-disagree", "structure"),
+    "subject_tells": found_by(SUBJECT, DISCLOSURE),
     # A rule that could not be judged says so by itself, under its own name.
-    "details_blocked": _from(rules.BLOCKS, rules.BLOCKS),
-    "details_need_reason": _from(rules.ASKS_REASON, rules.ASKS_REASON),
-    "details_advised": _from(rules.ADVISES, rules.ADVISES),
-    "subject_blocked": _from(rules.SUBJECT_BLOCKS, rules.SUBJECT_BLOCKS),
-    "subject_by_link": _from(rules.SUBJECT_LINK, rules.SUBJECT_LINK),
-    "subject_needs_reason": _from(rules.SUBJECT_REASON, rules.SUBJECT_REASON),
-    "has_large_file": _from(LARGE_FILE, LARGE_FILES),
-    "first_time": _from("first-time", RECIPIENTS),
-    "looks_like_other": _from("address-lookalike domain-lookalike", RECIPIENTS),
-    "named_like_other": _from("name-elsewhere free-mail-twin namesake", RECIPIENTS),
-    "unusual_company": _from("unusual-company like-named", RECIPIENTS),
-    "newly_added": _from("outsider-added", RECIPIENTS),
-    "has_left": _from("leaver", RECIPIENTS),
-    "patient_unverified": _from("unverified-patient-address", RECIPIENTS),
-    "outsiders_visible": _from("too-many-outsiders", RECIPIENTS),
-    "outsiders_crowd": _from("far-too-many-outsiders", RECIPIENTS),
-    "patients_visible": _from("visible-patients private-people-visible", RECIPIENTS),
-    "many_domains": _from("many-domains", RECIPIENTS),
-    "reply_all_large": _from("reply-all-size", RECIPIENTS),
-    "answers_hidden_copy": _from("bcc-reply", RECIPIENTS),
+    "details_blocked": found_by(rules.BLOCKS, rules.BLOCKS),
+    "details_need_reason": found_by(rules.ASKS_REASON, rules.ASKS_REASON),
+    "details_advised": found_by(rules.ADVISES, rules.ADVISES),
+    "subject_blocked": found_by(rules.SUBJECT_BLOCKS, rules.SUBJECT_BLOCKS),
+    "subject_by_link": found_by(rules.SUBJECT_LINK, rules.SUBJECT_LINK),
+    "subject_needs_reason": found_by(rules.SUBJECT_REASON, rules.SUBJECT_REASON),
+    "has_large_file": found_by(LARGE_FILE, LARGE_FILES),
+    "first_time": found_by("first-time", RECIPIENTS),
+    "looks_like_other": found_by("address-lookalike domain-lookalike", RECIPIENTS),
+    "named_like_other": found_by("name-elsewhere free-mail-twin namesake", RECIPIENTS),
+    "unusual_company": found_by("unusual-company like-named", RECIPIENTS),
+    "newly_added": found_by("outsider-added", RECIPIENTS),
+    "has_left": found_by("leaver", RECIPIENTS),
+    "patient_unverified": found_by("unverified-patient-address", RECIPIENTS),
+    "outsiders_visible": found_by("too-many-outsiders", RECIPIENTS),
+    "outsiders_crowd": found_by("far-too-many-outsiders", RECIPIENTS),
+    "patients_visible": found_by("visible-patients private-people-visible", RECIPIENTS),
+    "many_domains": found_by("many-domains", RECIPIENTS),
+    "reply_all_large": found_by("reply-all-size", RECIPIENTS),
+    "answers_hidden_copy": found_by("bcc-reply", RECIPIENTS),
 }
 _LOOKALIKE = frozenset({"looks_like_other", "named_like_other"})
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from carepost.policy.actions import Action
-from carepost.policy.vocabulary import Answer, Phrase, Vocabulary
+from carepost.policy.vocabulary import Answer, Phrase, Vocabulary, no, plain
 
 
 class Dmarc(StrEnum):
@@ -66,22 +66,6 @@ class InboundFacts:
     recipient_shared: bool | None = False
 
 
-def _yes(name: str) -> Callable[[InboundFacts, str], Answer]:
-    def question(facts: InboundFacts, _: str) -> Answer:
-        answer: Answer = getattr(facts, name)
-        return answer
-
-    return question
-
-
-def _no(name: str) -> Callable[[InboundFacts, str], Answer]:
-    def question(facts: InboundFacts, _: str) -> Answer:
-        answer: Answer = getattr(facts, name)
-        return None if answer is None else not answer
-
-    return question
-
-
 def _failed_and_asks(wish: AsksFor) -> Callable[[InboundFacts, str], Answer]:
     def question(facts: InboundFacts, _: str) -> Answer:
         if facts.dmarc is None:
@@ -93,27 +77,23 @@ def _failed_and_asks(wish: AsksFor) -> Callable[[InboundFacts, str], Answer]:
     return question
 
 
-def _plain(wording: str, fact: str) -> Phrase[InboundFacts]:
-    return Phrase(wording, _yes(fact), asks=(fact,))
-
-
 PHRASES: tuple[Phrase[InboundFacts], ...] = (
-    _plain("malware was found in the message", "malware_found"),
-    Phrase("the message could not be scanned completely", _no("scanned_completely"), asks=("scanned_completely",)),
-    _plain("a file that could run as a program is attached", "has_program"),
-    _plain("a document with macros is attached", "has_macros"),
-    _plain("a document that acts by itself is attached", "has_active_document"),
-    _plain("a locked archive or document is attached", "has_locked_archive"),
-    _plain("an archive that cannot be read is attached", "has_unreadable_archive"),
-    _plain("an attached file hides what it is", "hides_file_type"),
-    _plain("two readings of the message disagree about what is attached", "readings_disagree"),
-    _plain("the message is too broken to be read safely", "is_broken"),
-    _plain("the message is only a piece of another", "is_in_pieces"),
-    _plain("the message has been round too many mail systems", "went_round"),
-    _plain("the message comes from outside", "from_outside"),
-    _plain("the message does not say plainly who it is from", "sender_unclear"),
-    _plain("the message says that it is from one of our own addresses", "claims_our_domain"),
-    _plain("the sender's address was proved", "sender_proved"),
+    plain("malware was found in the message", "malware_found"),
+    Phrase("the message could not be scanned completely", no("scanned_completely"), asks=("scanned_completely",)),
+    plain("a file that could run as a program is attached", "has_program"),
+    plain("a document with macros is attached", "has_macros"),
+    plain("a document that acts by itself is attached", "has_active_document"),
+    plain("a locked archive or document is attached", "has_locked_archive"),
+    plain("an archive that cannot be read is attached", "has_unreadable_archive"),
+    plain("an attached file hides what it is", "hides_file_type"),
+    plain("two readings of the message disagree about what is attached", "readings_disagree"),
+    plain("the message is too broken to be read safely", "is_broken"),
+    plain("the message is only a piece of another", "is_in_pieces"),
+    plain("the message has been round too many mail systems", "went_round"),
+    plain("the message comes from outside", "from_outside"),
+    plain("the message does not say plainly who it is from", "sender_unclear"),
+    plain("the message says that it is from one of our own addresses", "claims_our_domain"),
+    plain("the sender's address was proved", "sender_proved"),
     Phrase(
         "the sender's domain did not send this and asks us to reject it",
         _failed_and_asks(AsksFor.REJECT),
@@ -124,14 +104,14 @@ PHRASES: tuple[Phrase[InboundFacts], ...] = (
         _failed_and_asks(AsksFor.QUARANTINE),
         asks=("dmarc", "domain_asks_for"),
     ),
-    _plain("a forwarder that we trust vouches for it", "trusted_forwarder"),
-    _plain("the sender is on the register of secure domains", "sender_secure"),
-    _plain("the sender looks like a colleague and is not", "looks_like_colleague"),
-    _plain("the sender's domain looks like one we know and is not", "looks_like_known_domain"),
-    _plain("a mailbox that is not secure sent the message on", "forwarded_in"),
-    _plain("the message looks like phishing", "looks_like_phishing"),
-    _plain("the message looks like spam", "looks_like_spam"),
-    _plain("the recipient is a shared mailbox", "recipient_shared"),
+    plain("a forwarder that we trust vouches for it", "trusted_forwarder"),
+    plain("the sender is on the register of secure domains", "sender_secure"),
+    plain("the sender looks like a colleague and is not", "looks_like_colleague"),
+    plain("the sender's domain looks like one we know and is not", "looks_like_known_domain"),
+    plain("a mailbox that is not secure sent the message on", "forwarded_in"),
+    plain("the message looks like phishing", "looks_like_phishing"),
+    plain("the message looks like spam", "looks_like_spam"),
+    plain("the recipient is a shared mailbox", "recipient_shared"),
 )
 
 INBOUND: Vocabulary[InboundFacts] = Vocabulary(

@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from carepost.message.identifiers_model import Sensitivity
 from carepost.policy.actions import Action
-from carepost.policy.vocabulary import Answer, Phrase, Vocabulary
+from carepost.policy.vocabulary import Answer, Phrase, Vocabulary, no, plain
 
 __all__ = ["CARE", "OUTBOUND", "PHRASES", "OutboundFacts", "Reach", "Sensitivity"]
 
@@ -71,32 +71,12 @@ class OutboundFacts:
     one_each: bool | None = False  # everybody gets a message of their own
 
 
-def _yes(name: str) -> Callable[[OutboundFacts, str], Answer]:
-    def question(facts: OutboundFacts, _: str) -> Answer:
-        answer: Answer = getattr(facts, name)
-        return answer
-
-    return question
-
-
-def _no(name: str) -> Callable[[OutboundFacts, str], Answer]:
-    def question(facts: OutboundFacts, _: str) -> Answer:
-        answer: Answer = getattr(facts, name)
-        return None if answer is None else not answer
-
-    return question
-
-
 def _is(name: str, value: StrEnum) -> Callable[[OutboundFacts, str], Answer]:
     def question(facts: OutboundFacts, _: str) -> Answer:
         known = getattr(facts, name)
         return None if known is None else known is value
 
     return question
-
-
-def _plain(wording: str, fact: str) -> Phrase[OutboundFacts]:
-    return Phrase(wording, _yes(fact), asks=(fact,))
 
 
 def _reach(wording: str, reach: Reach) -> Phrase[OutboundFacts]:
@@ -108,46 +88,46 @@ def _holds(wording: str, what: Sensitivity) -> Phrase[OutboundFacts]:
 
 
 PHRASES: tuple[Phrase[OutboundFacts], ...] = (
-    _plain("malware was found in the message", "malware_found"),
-    Phrase("the message could not be scanned completely", _no("scanned_completely"), asks=("scanned_completely",)),
-    _plain("a file that could run as a program is attached", "has_program"),
-    _plain("a document with macros is attached", "has_macros"),
-    _plain("the message is too broken to be read safely", "is_broken"),
-    _plain("two readings of the message disagree about what is attached", "readings_disagree"),
+    plain("malware was found in the message", "malware_found"),
+    Phrase("the message could not be scanned completely", no("scanned_completely"), asks=("scanned_completely",)),
+    plain("a file that could run as a program is attached", "has_program"),
+    plain("a document with macros is attached", "has_macros"),
+    plain("the message is too broken to be read safely", "is_broken"),
+    plain("two readings of the message disagree about what is attached", "readings_disagree"),
     _holds("patient details are in the message", Sensitivity.PATIENT),
     _holds("personal details are in the message", Sensitivity.PERSONAL),
-    _plain("the subject or a file's name tells who it is about", "subject_tells"),
-    _plain("the organisation does not let such details leave", "details_blocked"),
-    _plain("the organisation asks for a reason before such details leave", "details_need_reason"),
-    _plain("the organisation asks to look again before such details leave", "details_advised"),
-    _plain("the organisation does not let a subject or a file's name tell who it is about", "subject_blocked"),
-    _plain("the organisation wants a link where a subject or a file's name tells who it is about", "subject_by_link"),
-    _plain(
+    plain("the subject or a file's name tells who it is about", "subject_tells"),
+    plain("the organisation does not let such details leave", "details_blocked"),
+    plain("the organisation asks for a reason before such details leave", "details_need_reason"),
+    plain("the organisation asks to look again before such details leave", "details_advised"),
+    plain("the organisation does not let a subject or a file's name tell who it is about", "subject_blocked"),
+    plain("the organisation wants a link where a subject or a file's name tells who it is about", "subject_by_link"),
+    plain(
         "the organisation asks for a reason where a subject or a file's name tells who it is about",
         "subject_needs_reason",
     ),
-    _plain("the sender asked for it to go securely", "asked_secure"),
-    _plain("a file that is too large for email comes with it", "has_large_file"),
+    plain("the sender asked for it to go securely", "asked_secure"),
+    plain("a file that is too large for email comes with it", "has_large_file"),
     _reach("the recipient has a mailbox here", Reach.INSIDE),
     _reach("nobody here has the recipient's address", Reach.NOBODY),
     _reach("the recipient's mailbox here takes no mail", Reach.CLOSED),
     _reach("the recipient is on the register of secure domains", Reach.REGISTER),
     _reach("the recipient is outside and not on the register", Reach.OUTSIDE),
-    _plain("the recipient has agreed to plain email", "agreed_to_plain"),
-    _plain("nobody has written to the recipient from this mailbox before", "first_time"),
-    _plain("the recipient's address looks like another one that is known", "looks_like_other"),
-    _plain("the recipient has the name of somebody else who is known", "named_like_other"),
-    _plain("the recipient is not usually written to together with the others", "unusual_company"),
-    _plain("the recipient was not in this conversation before", "newly_added"),
-    _plain("the recipient has left", "has_left"),
-    _plain("nobody has checked the patient's address within a year", "patient_unverified"),
-    _plain("several people outside would see each other's addresses", "outsiders_visible"),
-    _plain("a crowd outside would see each other's addresses", "outsiders_crowd"),
-    _plain("patients would see each other's addresses", "patients_visible"),
-    _plain("the message goes to many organisations outside", "many_domains"),
-    _plain("the message answers everybody, and they are many", "reply_all_large"),
-    _plain("the sender had a hidden copy of what the message answers", "answers_hidden_copy"),
-    _plain("everybody gets a message of their own", "one_each"),
+    plain("the recipient has agreed to plain email", "agreed_to_plain"),
+    plain("nobody has written to the recipient from this mailbox before", "first_time"),
+    plain("the recipient's address looks like another one that is known", "looks_like_other"),
+    plain("the recipient has the name of somebody else who is known", "named_like_other"),
+    plain("the recipient is not usually written to together with the others", "unusual_company"),
+    plain("the recipient was not in this conversation before", "newly_added"),
+    plain("the recipient has left", "has_left"),
+    plain("nobody has checked the patient's address within a year", "patient_unverified"),
+    plain("several people outside would see each other's addresses", "outsiders_visible"),
+    plain("a crowd outside would see each other's addresses", "outsiders_crowd"),
+    plain("patients would see each other's addresses", "patients_visible"),
+    plain("the message goes to many organisations outside", "many_domains"),
+    plain("the message answers everybody, and they are many", "reply_all_large"),
+    plain("the sender had a hidden copy of what the message answers", "answers_hidden_copy"),
+    plain("everybody gets a message of their own", "one_each"),
 )
 
 OUTBOUND: Vocabulary[OutboundFacts] = Vocabulary(

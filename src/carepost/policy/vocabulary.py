@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from carepost.policy.actions import Action
 
@@ -46,6 +46,31 @@ class Phrase(Generic[F]):
     def spelt_out(self) -> list[str]:
         """Every sentence part that this phrase allows."""
         return [self.wording.replace("{}", filling) for filling in self.blank] if self.blank else [self.wording]
+
+
+def yes(fact: str) -> Callable[[object, str], Answer]:
+    """The question whether that fact holds."""
+
+    def question(facts: object, _: str) -> Answer:
+        answer: Answer = getattr(facts, fact)
+        return answer
+
+    return question
+
+
+def no(fact: str) -> Callable[[object, str], Answer]:
+    """The question whether it does not. What is not known is not known either way."""
+
+    def question(facts: object, _: str) -> Answer:
+        answer: Answer = getattr(facts, fact)
+        return None if answer is None else not answer
+
+    return question
+
+
+def plain(wording: str, fact: str) -> Phrase[Any]:
+    """A wording for one fact, in either direction of mail."""
+    return Phrase(wording, yes(fact), asks=(fact,))
 
 
 class CardRefused(ValueError):
