@@ -266,10 +266,12 @@ class QueueDesk:
                 return 0
             count = await repo_desk.hold(tx, organisation, delivery, held=held, now=queue.clock.now())
             if count:
-                kind = QueueHeld if held else QueueLetGo
-                await self.audit.record(
-                    tx, actor, kind(trace=row.trace, delivery=delivery, recipients=count, reason=reason)
+                event = (
+                    QueueHeld(trace=row.trace, delivery=delivery, recipients=count, reason=reason)
+                    if held
+                    else QueueLetGo(trace=row.trace, delivery=delivery, recipients=count, reason=reason)
                 )
+                await self.audit.record(tx, actor, event)
                 await tx.notify(CHANNEL, "")
         return count
 
