@@ -63,7 +63,7 @@ async def mail_out_joined(areas: Areas, delivery: DeliveryRooms) -> AsyncIterato
     chores = (
         Chore("release", _RELEASE_SECONDS, out.release.run_due),
         Chore("arrivals", _RELEASE_SECONDS, work.arrivals.run_due),
-        Chore("forwarding", _REMIND_SECONDS, partial(_each, areas, work.forwards.tend)),
+        Chore("forwarding", _FORGET_SECONDS, partial(_each, areas, work.forwards.tend)),
         Chore("reminders", _REMIND_SECONDS, partial(_each, areas, out.release.remind)),
         Chore("large files", _TEND_SECONDS, partial(tend_files, areas)),
         Chore("TLS counts", _FLUSH_SECONDS, transport.results.flush),
