@@ -102,7 +102,9 @@ def chromium() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.skip("Chromium is not installed: apt-get install chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS, timeout=180_000)
+        # A busy machine is no fault of the page; its contexts say the same of what they do.
+        expect.set_options(timeout=60_000)
         yield browser
         browser.close()
 
@@ -122,9 +124,7 @@ def opens(chromium: Browser, house: House) -> Iterator[Opens]:
             base_url=house.pages,
             **more,
         )
-        # A busy machine is no fault of the page.
         context.set_default_timeout(60_000)
-        expect.set_options(timeout=60_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: said.append(f"script error: {error}"))
