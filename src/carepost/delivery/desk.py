@@ -7,11 +7,12 @@ Promises
     What is sent again from the safety net is sent once more, however often that is asked for (C12).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from carepost.audit.events import Event
 from carepost.audit.events_queue import (
     QueueHeld,
     QueueHurried,
@@ -149,12 +150,22 @@ class QueueDesk:
     async def hold(self, actor: Actor, organisation: OrganisationId, delivery: DeliveryId, *, reason: str) -> int:
         """Hold back what is in nobody's hand: alarms and notices of delay go on. Returns for how many recipients."""
         await self.directory.require(actor, Verb.QUEUE_TEND, OnOrganisation(organisation))
-        return await self._hold(actor, organisation, delivery, reason=reason, held=True)
+        why = _reason(reason)
+
+        def event(trace: TraceId, count: int) -> Event:
+            return QueueHeld(trace=trace, delivery=delivery, recipients=count, reason=why)
+
+        return await self._hold(actor, organisation, delivery, event, held=True)
 
     async def let_go(self, actor: Actor, organisation: OrganisationId, delivery: DeliveryId, *, reason: str) -> int:
         """What was held back is tried at once. Returns for how many recipients."""
         await self.directory.require(actor, Verb.QUEUE_TEND, OnOrganisation(organisation))
-        return await self._hold(actor, organisation, delivery, reason=reason, held=False)
+        why = _reason(reason)
+
+        def event(trace: TraceId, count: int) -> Event:
+            return QueueLetGo(trace=trace, delivery=delivery, recipients=count, reason=why)
+
+        return await self._hold(actor, organisation, delivery, event, held=False)
 
     async def stop(self, actor: Actor, organisation: OrganisationId, delivery: DeliveryId, *, reason: str) -> int:
         """Give it up before its time; its sender is told (RFC 3464). Returns for how many recipients.
@@ -257,21 +268,22 @@ class QueueDesk:
         return len(recipients)
 
     async def _hold(
-        self, actor: Actor, organisation: OrganisationId, delivery: DeliveryId, *, reason: str, held: bool
+        self,
+        actor: Actor,
+        organisation: OrganisationId,
+        delivery: DeliveryId,
+        event: Callable[[TraceId, int], Event],
+        *,
+        held: bool,
     ) -> int:
-        reason, queue = _reason(reason), self.settling.queue
+        queue = self.settling.queue
         async with queue.db.transaction(organisation) as tx:
             row = await self._row(tx, organisation, delivery)
             if row is None:
                 return 0
             count = await repo_desk.hold(tx, organisation, delivery, held=held, now=queue.clock.now())
             if count:
-                event = (
-                    QueueHeld(trace=row.trace, delivery=delivery, recipients=count, reason=reason)
-                    if held
-                    else QueueLetGo(trace=row.trace, delivery=delivery, recipients=count, reason=reason)
-                )
-                await self.audit.record(tx, actor, event)
+                await self.audit.record(tx, actor, event(row.trace, count))
                 await tx.notify(CHANNEL, "")
         return count
 
