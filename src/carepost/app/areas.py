@@ -17,6 +17,7 @@ from carepost.directory.model import Organisation
 from carepost.directory.organisations import Organisations
 from carepost.directory.people import People
 from carepost.directory.service import Directory
+from carepost.directory.wording import Wordings
 from carepost.gateway.quarantine import Quarantine
 from carepost.gateway.trace import MessageTrace
 from carepost.governance.acceptable_use import AcceptableUse
@@ -158,4 +159,11 @@ def _directory_rooms(db: Database, store: StoreRooms, audit: AuditTrail, clock: 
         organisations=Organisations(db=db, audit=audit, clock=clock, directory=look, keys=mint),
         people=People(db=db, audit=audit, clock=clock, directory=look, keys=mint),
         mailboxes=Mailboxes(db=db, audit=audit, clock=clock, directory=look, keys=mint),
+    )
+
+
+def wordings(areas: Areas) -> Wordings:
+    """Signatures, templates, and how long people want to be able to undo."""
+    return Wordings(
+        db=areas.db, directory=areas.directory.look, seals=areas.store.keys, audit=areas.audit, clock=areas.clock
     )

@@ -10,7 +10,7 @@ import uvicorn
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from carepost.app.areas import Areas
+from carepost.app.areas import Areas, wordings
 from carepost.app.automatic import automatic_rooms
 from carepost.app.large_files import file_look, large_files
 from carepost.app.mail_out import MailOutRooms
@@ -19,7 +19,6 @@ from carepost.app.transport import own_sts_policy
 from carepost.base.errors import TryLater
 from carepost.directory.register_keeping import RegisterKeeping
 from carepost.directory.tls_exceptions import TlsExceptions
-from carepost.directory.wording import Wordings
 from carepost.gateway.deck import shipped_inbound
 from carepost.infra import vault
 from carepost.infra.settings import Settings
@@ -104,13 +103,7 @@ def build_sites(areas: Areas, out: MailOutRooms, links: SecureDesk) -> Sites:
                 suggestions=out.correspondents,
                 links=links,
                 files=FilesDesk(files=large_files(areas), look=file_look(areas)),
-                wordings=Wordings(
-                    db=areas.db,
-                    directory=areas.directory.look,
-                    seals=store.keys,
-                    audit=areas.audit,
-                    clock=areas.clock,
-                ),
+                wordings=wordings(areas),
                 policy=_writing_policy(settings),
             ),
             clock=areas.clock,

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from carepost.app.areas import Areas
+from carepost.app.areas import Areas, wordings
 from carepost.base.address import EmailAddress
 from carepost.base.errors import Broken, NotPossible
 from carepost.base.ids import TraceId
 from carepost.directory.access import OnMailbox, Verb, is_allowed
 from carepost.directory.model import Found, Unknown
 from carepost.directory.service import Directory
+from carepost.directory.wording import Wordings
 from carepost.gateway.outbound import Outbound
 from carepost.gateway.outgoing import NeedsAnswers, OutDoor, Submission, Wanted
 from carepost.identity.app_passwords import AppPasswords
@@ -36,6 +37,7 @@ class SubmissionWalk:
     app_passwords: AppPasswords
     directory: Directory
     outbound: Outbound
+    wordings: Wordings
 
     async def sign_in(self, address: str, secret: str, client_address: str) -> Submitter | None:
         client = ClientFacts(address=ip_address(client_address), door=Door.SUBMISSION)
@@ -70,6 +72,7 @@ class SubmissionWalk:
                 ret=handed.ret,
                 require_tls=handed.require_tls,
                 client_ip=handed.client,
+                undo_seconds=await self.wordings.undo_seconds(who.organisation, who.person),
             )
         )
         if isinstance(result, NeedsAnswers):
@@ -113,7 +116,7 @@ def submission_server(areas: Areas, outbound: Outbound, tls: ServerTls) -> SmtpS
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return SmtpServer(
         relay=Submissions(
-            door=SubmissionWalk(areas.identity.app_passwords, areas.directory.look, outbound),
+            door=SubmissionWalk(areas.identity.app_passwords, areas.directory.look, outbound, wordings(areas)),
             spools=Spools(folder, SpoolLimits(disk_free_min=settings.limits.disk_free_mb * _MEGABYTE)),
             throttle=Throttle(limits),
             settings=SubmissionSettings(hostname=settings.service.hostname, limits=limits),

@@ -10,7 +10,7 @@ from carepost.directory.wording_model import Filling, Wording, WordingKind, Word
 from carepost.message.addresses import Address
 from carepost.message.parse import parse
 from carepost.web.writing.draft import AnswersTo, Writing, draft_of, reply_to, without_signature, writing_of
-from carepost.web.writing.signing import signed, signed_anew, with_template
+from carepost.web.writing.signing import known_again, signed, signed_anew, with_template
 
 ADA = "Dr Ada Okafor\nGP\nRiverside"
 TEAM = "Results team\nRiverside, 0300 555 0100"
@@ -49,6 +49,13 @@ def test_a_signature_is_known_again_after_the_draft_was_saved_and_opened() -> No
     assert opened.signature == ADA
     assert TEAM in signed_anew(opened, TEAM).text
     assert ADA not in signed_anew(opened, TEAM).text
+
+
+def test_a_message_taken_back_gets_no_second_signature() -> None:
+    back = Writing(text=f"Hello\n\n-- \n{ADA}\n")
+    assert known_again(back, TEAM).signature == ""
+    changed = signed_anew(known_again(back, ADA), TEAM)
+    assert changed.text == f"Hello\n\n-- \n{TEAM}\n"
 
 
 def test_an_answer_quotes_no_signature_and_keeps_what_was_quoted_below_it() -> None:

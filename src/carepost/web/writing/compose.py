@@ -25,7 +25,7 @@ from carepost.web.words import long_time
 from carepost.web.writing.draft import Writing, forward_of, read_people, reply_to
 from carepost.web.writing.drafts import Drafts, Saved
 from carepost.web.writing.files import large_given, put_aside
-from carepost.web.writing.insertions import begun, sent_from, templates_for, with_chosen
+from carepost.web.writing.insertions import begun, gone_on, sent_from, templates_for, with_chosen
 from carepost.web.writing.pages import CheckView, several
 from carepost.web.writing.rooms import WritingRooms, as_told
 from carepost.web.writing.sending import Sending
@@ -53,7 +53,7 @@ async def begin(rooms: WritingRooms, visit: Visit) -> Response:
     writing = await (await Drafts.of(rooms.mail, access)).open(uid)
     if writing is None:
         raise NotPossible("This draft is no longer there: it was sent, deleted, or changed in another window.")
-    return await _page(rooms, visit, access, writing, uid=uid)
+    return await _page(rooms, visit, access, await gone_on(rooms, visit, access, writing), uid=uid)
 
 
 async def act(rooms: WritingRooms, visit: Visit) -> Response:

@@ -17,7 +17,7 @@ from carepost.web.shell import Visit
 from carepost.web.words import day_words
 from carepost.web.writing.draft import Writing
 from carepost.web.writing.rooms import WritingRooms
-from carepost.web.writing.signing import signed, signed_anew, with_template
+from carepost.web.writing.signing import known_again, signed, signed_anew, with_template
 
 
 async def signature_for(rooms: WritingRooms, visit: Visit, access: MailboxAccess) -> str:
@@ -31,6 +31,11 @@ async def signature_for(rooms: WritingRooms, visit: Visit, access: MailboxAccess
 async def begun(rooms: WritingRooms, visit: Visit, access: MailboxAccess, writing: Writing) -> Writing:
     """A new message, or an answer, with its signature."""
     return signed(writing, await signature_for(rooms, visit, access))
+
+
+async def gone_on(rooms: WritingRooms, visit: Visit, access: MailboxAccess, writing: Writing) -> Writing:
+    """A draft that is opened again: it gets no second signature."""
+    return writing if writing.signature else known_again(writing, await signature_for(rooms, visit, access))
 
 
 async def sent_from(

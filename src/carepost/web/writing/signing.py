@@ -25,6 +25,13 @@ def signed(writing: Writing, signature: str) -> Writing:
     return replace(writing, text=_joined(before, _block(signature), after), signature=signature)
 
 
+def known_again(writing: Writing, signature: str) -> Writing:
+    """A message that was taken back, or that another program began: the signature that stands in it is known as one."""
+    if writing.signature or not signature or _standing(signature).search(writing.text) is None:
+        return writing
+    return replace(writing, signature=signature)
+
+
 def signed_anew(writing: Writing, signature: str) -> Writing:
     """The same with another signature: that of the mailbox it is sent from now."""
     old = writing.signature
