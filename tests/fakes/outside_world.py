@@ -32,7 +32,7 @@ class OutsideWorld:
         ready = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(ready.set,), name="outside", daemon=True)
         self._thread.start()
-        assert ready.wait(60)
+        assert ready.wait(180)
         return self
 
     def close(self) -> None:

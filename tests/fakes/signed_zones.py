@@ -61,20 +61,20 @@ class SignedZones:
             for process in self._running:
                 process.terminate()
             for process in self._running:
-                process.wait(60)
+                process.wait(180)
 
     def _sign(self, zone: str, records: Sequence[str]) -> str:
         path = self.folder / f"{zone}.plain"
         path.write_text(_zone(zone, records))
         made = subprocess.run(
             [program("ldns-keygen"), "-a", "ECDSAP256SHA256", "-k", zone],
-            cwd=self.folder, check=True, capture_output=True, text=True, timeout=60,
+            cwd=self.folder, check=True, capture_output=True, text=True, timeout=180,
         )  # fmt: skip
         key = made.stdout.strip()
         signed = self.folder / f"{zone}.zone"
         subprocess.run(
             [program("ldns-signzone"), "-n", "-f", str(signed), str(path), key],
-            cwd=self.folder, check=True, capture_output=True, timeout=60,
+            cwd=self.folder, check=True, capture_output=True, timeout=180,
         )  # fmt: skip
         if zone in self.spoilt:
             text, was = signed.read_text(), self.spoilt[zone]

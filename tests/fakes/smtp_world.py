@@ -123,7 +123,7 @@ class Client:
     async def reply(self) -> str:
         """One reply, all its lines; "" when the server has closed."""
         lines = []
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while True:
                 try:
                     line = await self.reader.readline()
@@ -139,7 +139,7 @@ class Client:
 
     async def rest(self) -> str:
         """Everything until the server closes."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             try:
                 return (await self.reader.read()).decode()
             except ConnectionError:
@@ -234,7 +234,7 @@ async def world(
             stop.set()
             for client in made.clients:
                 await client.close()
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):
                 await asyncio.wait([serving])
 
 

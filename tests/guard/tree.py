@@ -38,7 +38,9 @@ def _functions(path: Path, node: ast.AST, within: str) -> Iterator[tuple[Path, s
 def tracked() -> tuple[Path, ...]:
     """Every file that belongs to the project, by its path from the root; in a copy without git, every text in place."""
     try:
-        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, timeout=30).stdout
+        listed = subprocess.run(
+            ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True, timeout=180
+        ).stdout
         names = [name for name in listed.decode().split("\0") if name]
     except (OSError, subprocess.SubprocessError):
         top = ("src", "tests", "tools", "bench", "docs", "deploy", "rfc", ".ci")

@@ -83,7 +83,7 @@ async def _talk(client: Client, lines: list[str]) -> None:
 
 
 async def _line(client: Client) -> str | None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         line = await client.reader.readline()
     return line.decode().removesuffix("\r\n") if line else None
 

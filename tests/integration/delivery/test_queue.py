@@ -319,7 +319,7 @@ async def test_a_destination_is_given_as_many_conversations_as_it_takes_and_no_m
     async def until_several() -> None:
         if waiting["slow.example"] >= 4 and not several.done():
             several.set_result(None)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             await asyncio.shield(several)
         await asyncio.sleep(0.02)
 
@@ -350,12 +350,12 @@ async def test_notify_wakes_a_worker_that_rests(world: DeliveryWorld, ours: Orga
     worker = world.worker(WorkerLimits(idle_seconds=600))
     running = asyncio.ensure_future(worker.run())
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while not await _somebody_listens(world):
                 await asyncio.sleep(0.02)
         await asyncio.sleep(0.3)  # for its first look; should it come later, it finds what is queued as well
         await world.queued(ours, PAT)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             while not world.follows.told:
                 await asyncio.sleep(0.02)
     finally:
@@ -382,7 +382,7 @@ async def test_a_worker_that_is_stopped_gives_back_what_it_did_not_come_to(
         await world.queued(ours, f"p{number}@stuck.example")
     worker = world.worker(WorkerLimits(stop_seconds=0.2))  # meant to run out
     running = asyncio.ensure_future(worker.run())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while not world.outside.at_once["stuck.example"]:
             await asyncio.sleep(0.02)
     running.cancel()

@@ -17,7 +17,7 @@ from carepost.base.ids import OrganisationId
 from carepost.infra.db import Database
 
 MESSAGES, EACH = 70, 30  # two thousand recipients
-DEADLINE = 120
+DEADLINE = 300
 ROOT = Path(__file__).parents[3]
 
 

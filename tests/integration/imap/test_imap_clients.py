@@ -108,7 +108,7 @@ async def test_imapclient_reads_structures_moves_and_waits(house: ImapHouse) -> 
         other = imapclient.IMAPClient("localhost", house.tls_port, ssl=True, ssl_context=house.client_tls)
         other.login(JO, PASSWORD)
         other.append("INBOX", b"Subject: new\r\n\r\nnew\r\n")
-        assert (3, b"EXISTS") in client.idle_check(timeout=60)
+        assert (3, b"EXISTS") in client.idle_check(timeout=180)
         other.logout()
         client.idle_done()
         client.delete_messages([2])
@@ -191,7 +191,7 @@ async def run(*command: str, input_text: str | None = None, home: Path) -> subpr
         command,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
         input=input_text,
         env={"HOME": str(home), "PATH": "/usr/bin:/bin", "TERM": "dumb", "LANG": "C.UTF-8"},

@@ -51,7 +51,7 @@ class Wire:
     writer: asyncio.StreamWriter
 
     async def line(self) -> str:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             return (await self.reader.readline()).decode().rstrip("\r\n")
 
     async def ask(self, text: str) -> list[str]:

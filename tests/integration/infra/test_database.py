@@ -255,7 +255,7 @@ async def test_listeners_hear_what_was_committed_and_start_with_a_look_for_yours
 ) -> None:
     heard: list[str] = []
     listening = db.listen("mailbox_changed")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         heard.append(await anext(listening))
         async with db.transaction() as tx:
             await tx.notify("mailbox_changed", "42:7")

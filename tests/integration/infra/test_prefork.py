@@ -88,7 +88,7 @@ def read(process: subprocess.Popen[str]) -> str:
 
 def ask(port: int, word: str = "hello") -> str:
     """One question to whichever worker takes it; tried again while none is there."""
-    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=180) as connection:
         connection.sendall(word.encode() + b"\n")
         return connection.makefile().readline().strip()
 
@@ -113,7 +113,7 @@ def test_workers_share_a_port_and_end_well_when_asked() -> None:
         assert {ask(port) for _ in range(20)} <= {str(pid) for pid in pids}
         process.send_signal(signal.SIGTERM)
         assert [read(process), read(process)] == ["worker ended well"] * 2
-        assert process.wait(60) == 0
+        assert process.wait(180) == 0
         assert all(gone(pid) for pid in pids)
 
 
@@ -126,12 +126,12 @@ def test_a_worker_that_crashes_is_started_again_and_the_door_stays_open() -> Non
         (second,) = worker_pids(process, 1)
         assert ask(port) == str(second) != str(first)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        assert process.wait(180) == 0
 
 
 def test_a_worker_that_cannot_run_here_stops_the_service() -> None:
     with service("run=1", "refuse=1") as process:
-        assert process.wait(60) == CANNOT_RUN_HERE
+        assert process.wait(180) == CANNOT_RUN_HERE
 
 
 def test_a_deaf_worker_is_ended_by_force() -> None:
@@ -142,7 +142,7 @@ def test_a_deaf_worker_is_ended_by_force() -> None:
         assert said.keys() == {"deaf", "started"}
         pid = int(said["started"])
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(180) == 0
         assert gone(pid)
 
 

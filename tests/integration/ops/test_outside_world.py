@@ -52,7 +52,7 @@ class Outside:
 
         def conversation() -> Result:
             context = ssl.create_default_context(cafile=self.authority.certificate)
-            with smtplib.SMTP("127.0.0.1", self.port, local_hostname="mail.carepost.example", timeout=60) as smtp:
+            with smtplib.SMTP("127.0.0.1", self.port, local_hostname="mail.carepost.example", timeout=180) as smtp:
                 if host is not None:
                     smtp._host = host  # type: ignore[attr-defined] - what TLS asks for
                     smtp.starttls(context=context)
@@ -170,7 +170,7 @@ def test_the_process_answers_on_both_ports_and_ends_with_its_parent(authority: D
     child = int(os.read(reading, 20))
     try:
         _eventually(lambda: _get(page_port) is not None)
-        with smtplib.SMTP("127.0.0.1", smtp_port, timeout=60) as smtp:
+        with smtplib.SMTP("127.0.0.1", smtp_port, timeout=180) as smtp:
             smtp.sendmail("ada@riverside.example", ["jo@gmail.example"], LETTER)
         assert _get(page_port)[0]["envelope"]["to"] == ["jo@gmail.example"]
     finally:
@@ -181,7 +181,7 @@ def test_the_process_answers_on_both_ports_and_ends_with_its_parent(authority: D
 
 def _get(port: int) -> Any:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/messages.json", timeout=30) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/messages.json", timeout=180) as answer:
             return json.load(answer)
     except OSError:
         return None

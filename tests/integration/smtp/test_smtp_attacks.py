@@ -336,7 +336,7 @@ async def _drip(client: Client, octets: bytes) -> None:
 
 
 async def _until(condition: object) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while not condition():  # type: ignore[operator]
             await asyncio.sleep(0.01)
 

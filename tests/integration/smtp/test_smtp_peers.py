@@ -25,7 +25,7 @@ async def run(*command: str) -> tuple[int, str]:
         *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             out, _ = await child.communicate()
     except TimeoutError:
         child.kill()

@@ -357,7 +357,7 @@ async def test_lmtp_listens_on_a_socket_file(tmp_path: Path) -> None:
         await client.say("QUIT")
         await client.close()
         stop.set()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             await serving
 
 
@@ -371,7 +371,7 @@ async def test_on_shutdown_the_idle_hear_421_and_nobody_new_is_let_in(tmp_path: 
         here.stop.set()
         assert (await idle.reply()).startswith("421 4.3.2")
         assert (await addressing.reply()).startswith("421 4.3.2")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             await asyncio.wait([here.serving])
         with pytest.raises(OSError):
             await here.connect()
@@ -403,7 +403,7 @@ async def test_on_shutdown_nobody_is_waited_for_for_ever(tmp_path: Path) -> None
         await client.mail("", "jo@care.example")
         await client.say("DATA")
         here.stop.set()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             await asyncio.wait([here.serving])
         assert here.inbound.received == []
         assert here.spools.in_memory == 0
@@ -413,13 +413,13 @@ async def test_a_server_that_is_cancelled_leaves_no_task(tmp_path: Path) -> None
     async with world(tmp_path) as here:
         await here.greeted()
         here.serving.cancel()
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(180):
             await asyncio.wait([here.serving])
         assert here.serving.cancelled()
         await until(lambda: not [task for task in asyncio.all_tasks() if "Conversation.run" in repr(task)])
 
 
 async def until(condition: object) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while not condition():  # type: ignore[operator]
             await asyncio.sleep(0.01)

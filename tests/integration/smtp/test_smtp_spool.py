@@ -127,7 +127,7 @@ async def test_a_write_that_is_abandoned_does_not_reach_another_file(
     spool.close()
     assert spool._file is not None  # still open: its thread is still writing
     go_on.set()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         while spool._file is not None:
             await asyncio.sleep(0.01)
 

@@ -142,7 +142,7 @@ async def test_two_who_read_the_same_new_mail_do_not_wait_for_each_other(world: 
             await repo.keep_wraps(tx, mailbox.id, [theirs])  # type: ignore[list-item]
 
     turn = asyncio.Barrier(2)
-    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+    async with asyncio.timeout(180), asyncio.TaskGroup() as group:
         group.create_task(read((first, one), (second, two), turn))
         group.create_task(read((second, two), (first, one), turn))
     assert await assert_all_can_be_read(world, mailbox) == 2

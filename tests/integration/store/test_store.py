@@ -311,7 +311,7 @@ async def test_watchers_hear_of_a_delivery(world: StoreWorld) -> None:
     feed = asyncio.create_task(world.changes.run())
     try:
         with world.changes.watch(mailbox.id, lambda folder, modseq: heard.put_nowait((folder, modseq))):
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(180):
                 assert await heard.get() == (None, 0)  # the feed is there
                 (laid,) = await world.deliver(world.letter(), mailbox)
                 assert await heard.get() == (laid.folder, laid.modseq)

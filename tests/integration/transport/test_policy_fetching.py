@@ -69,7 +69,7 @@ def certificate(tmp_path: Path, what: str = "good") -> ssl.SSLContext:
     return server_tls(issued, tmp_path, "web")
 
 
-def fetcher(tmp_path: Path, port: int, *, seconds: float = 20, never: bool = False) -> HttpsPolicyFetcher:
+def fetcher(tmp_path: Path, port: int, *, seconds: float = 60, never: bool = False) -> HttpsPolicyFetcher:
     roots = tmp_path / "roots.pem"
     roots.write_text(real_authority().pem)
     return HttpsPolicyFetcher(

@@ -54,7 +54,7 @@ def loaded_by(code: str) -> tuple[list[str], set[str]]:
     """What a fresh interpreter printed, and every module that it has loaded then."""
     code = f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\nprint(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True, timeout=180
     )
     *told, modules = done.stdout.splitlines()
     return told, set(modules.split())

@@ -48,7 +48,7 @@ async def test_a_loop_that_may_be_restarted_is() -> None:
             raise ZeroDivisionError
         done.set()
 
-    async with supervised("test") as tasks, asyncio.timeout(60):
+    async with supervised("test") as tasks, asyncio.timeout(180):
         tasks.start("stumbling", stumble, restart=Restart(first_seconds=0.001))  # no deadline
         await done.wait()
     assert runs == [0, 1, 2, 3]
@@ -61,6 +61,6 @@ async def test_a_loop_that_waits_to_be_restarted_can_be_stopped() -> None:
         failed.set()
         raise ZeroDivisionError
 
-    async with supervised("test") as tasks, asyncio.timeout(60):
+    async with supervised("test") as tasks, asyncio.timeout(180):
         tasks.start("failing", fail, restart=Restart(first_seconds=3600))
         await failed.wait()

@@ -515,7 +515,7 @@ class TestBesideOpenssl:
 
     def run(self, folder: Path, *words: str) -> bytes:
         return subprocess.run(
-            ["openssl", "cms", *words], cwd=folder, check=True, capture_output=True, timeout=30
+            ["openssl", "cms", *words], cwd=folder, check=True, capture_output=True, timeout=180
         ).stdout
 
     @pytest.mark.parametrize(
