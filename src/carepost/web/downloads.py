@@ -13,7 +13,7 @@ from starlette.responses import Response, StreamingResponse
 
 from carepost.web.content.site import disposition
 
-_RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
+_RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 
 Fetch = Callable[[int, int], AsyncIterator[bytes]]
 
