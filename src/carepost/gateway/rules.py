@@ -4,10 +4,9 @@ Promises
     Every sentence names the organisation whose rule it is; none repeats a number.
     Where it could not be found out whether a detail stands in the message, and the rule is that it may not leave, that
     is said too: the cards then hold.
-    A rule only ever asks for more than the cards do by themselves; without these findings the cards are as strict as
-    the service is.
+    Without these findings the cards send such details by secure link only: nothing is milder because a rule is missing.
 
-R113, R159. What is in force is looked up by `directory/rules_keeping.py`.
+R113, R159; docs/explain/rules.md. What is in force is looked up by `directory/rules_keeping.py`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
