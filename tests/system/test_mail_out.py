@@ -266,6 +266,48 @@ async def _link_instead(areas: Areas, *, reference: str) -> None:
     await out.outbound.resend(actor, row.id, 0, by_link=True)
 
 
+def test_the_organisations_own_rules_and_disclaimer_hold_for_a_mail_program(out: Out) -> None:
+    """R146, R159. Set at the command line, in force in every process within seconds; DKIM signs what they made."""
+    rules = ("disclaimer=Not for you? Please tell us.", "text.card-number=block")
+    shown = out.service.run("policy", "set", "Y90001", *rules, "--reason", "a test")
+    assert "a payment card number, in the text or a file: encrypt -> block" in shown.stdout
+    done = out.service.run("policy", "set", "Y90001", *rules, "--reason", "a test", "--apply")
+    assert done.stdout.endswith("Version 1 is in force.\n"), done.stderr
+    mark, subjects = b"[CAREPOST-NOTE-Y90001]", iter(f"Opening hours {number}" for number in range(1000))
+
+    def carries() -> bool:
+        out.send(subject := next(subjects), "a.friend@gmail.example")
+        out.await_outside(subject)
+        return mark in out.world.arrived(subject)[0].raw
+
+    await_true(carries, "what leaves has no disclaimer", pause=1)
+    out.send(
+        "The last word", "a.friend@gmail.example", text=f"Yes.\r\n> Not for you? Please tell us.\r\n> {mark.decode()}"
+    )
+    out.await_outside("The last word")
+    [arrived] = out.world.arrived("The last word")
+    assert arrived.raw.count(mark) == 1
+    keys = out.service.with_areas(_keys)
+    assert signatures(keys, arrived.raw) == [DkimStatus.PASS, DkimStatus.PASS]
+
+    def refused() -> bool:
+        to = "a.friend@gmail.example"
+        bill = letter("The bill", to, text="Card 4111 1111 1111 1111, valid until 12/29.")
+        with out.smtp() as client:
+            client.docmd("MAIL", f"FROM:<{ANN}>")
+            client.docmd("RCPT", f"TO:<{to}>")
+            _, said = client.data(bill)
+        whole = said.replace(b"\n5.7.1 ", b"")  # a long reply has several lines
+        return b"Willow Practice does not let a payment card number leave" in whole
+
+    await_true(refused, "a card number was taken", pause=1)
+    assert b"4111" not in b"".join(one.raw for one in out.world.arrived("The bill"))
+    again = out.service.run(
+        "policy", "set", "Y90001", "disclaimer=service", "text.card-number=service", "--reason", "over", "--apply"
+    )
+    assert again.returncode == 0, again.stderr
+
+
 def test_patient_details_do_not_leave_readable_by_strangers(out: Out) -> None:
     to = "j.porter@gmail.example"
     out.knows(to)
