@@ -15,13 +15,21 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from carepost.base.errors import Malformed, NotPossible
-from carepost.message.smime_model import Trust
+from carepost.message.smime_model import Fault, Trust
 from carepost.message.smime_signed import Rejected
 from carepost.message.smime_trust import vouched_for
 
 FILE_MAX = 256 << 10  # octets; with a long chain some have 20,000
 _CHAIN_MAX = 9
 _RSA_BITS_MIN = 2_048
+# Faults are worded for whoever reads a message; these read oddly about a certificate by itself.
+_IN_OTHER_WORDS = {
+    Fault.NOT_THE_AUTHOR: "it names another address",
+    Fault.NOT_TRUSTED: "nobody we trust vouches for it (smime.authorities_file names whom we trust)",
+    Fault.EXPIRED: "today is not within its time",
+    Fault.REVOKED: "it was withdrawn",
+    Fault.WRONG_USE: "it is not for signing mail",
+}
 
 Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
@@ -70,7 +78,8 @@ def read_pkcs12(file: bytes, passphrase: str, *, address: str, trust: Trust, at:
     try:
         vouched_for(certificate, chain, address=address, trust=trust, at=at)
     except Rejected as error:
-        raise NotPossible(f"This certificate cannot be used for {address}: {error.fault.value}.") from None
+        why = _IN_OTHER_WORDS.get(error.fault, error.fault.value)
+        raise NotPossible(f"This certificate cannot be used for {address}: {why}.") from None
     return KeyPair(certificate=certificate, key=key, chain=chain)
 
 
