@@ -94,6 +94,7 @@ ROWS: dict[str, dict[str, str]] = {
     "write.suggest": SHARED,
     "write.forget": SHARED,
     "outgoing.all": SHARED,
+    "outgoing.of": dict.fromkeys(WHO, "not there") | SIGN_IN,  # it lies in the inbox: nobody sent it
     "files.begin": SHARED,
     "files.standing": SHARED,
     "files.take": SHARED,
