@@ -315,10 +315,11 @@ async def test_second_thoughts_bad_news_and_refusals_are_in_the_record(world: Ou
     await world.outbound.cancel(world.nurse, undone.id)
     assert world.scanner is not None
     world.scanner.too_large = 10
-    asked = await world.outbound.submit(world.submission("a@shop.example"))
+    another = "Dear all,\r\nwe meet at ten.\r\n"  # what was seen in the same bytes a moment ago would be used again
+    asked = await world.outbound.submit(world.submission("a@shop.example", text=another))
     assert isinstance(asked, NeedsAnswers)
     [question] = asked.consideration.questions
-    held = await submitted(world, "a@shop.example", answers=[answered(question, question.choices[0])])
+    held = await submitted(world, "a@shop.example", text=another, answers=[answered(question, question.choices[0])])
     await world.later()
     await world.held_mail.let_go(OPERATOR, world.practice, held.id, reason="looked at it")
     await settle(world, held, 0, Settled.FAILED, code=550)
