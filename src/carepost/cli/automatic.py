@@ -14,12 +14,12 @@ from carepost.base.errors import Malformed, NotPossible
 from carepost.cli import common
 from carepost.cli.common import ConfigOption, JsonOption
 from carepost.cli.directory import Address, mailbox
-from carepost.directory.autoreply import Autoreply
-from carepost.directory.forwarding import Forwarding, Forwardings
-from carepost.directory.model import MailboxRecord
 
 if TYPE_CHECKING:
     from carepost.app.areas import Areas
+    from carepost.directory.autoreply import Autoreply
+    from carepost.directory.forwarding import Forwarding, Forwardings
+    from carepost.directory.model import MailboxRecord
 
 _ZONE = ZoneInfo("Europe/London")
 
@@ -54,12 +54,12 @@ def mailbox_autoreply(  # noqa: PLR0917 - each is an option of the command
     changes |= {"ends_at": _time(until)} if until is not None else {}
     reply = common.with_areas(config, lambda areas: _changed(areas, address, changes))
     if json:
-        common.show({name: getattr(reply, name) for name in Autoreply.__slots__})
+        common.show({name: getattr(reply, name) for name in type(reply).__slots__})
     else:
         _tell(address, reply)
 
 
-async def _changed(areas: "Areas", address: str, changes: Mapping[str, object]) -> Autoreply:
+async def _changed(areas: "Areas", address: str, changes: Mapping[str, object]) -> "Autoreply":
     from carepost.app.automatic import automatic_rooms
 
     found, rooms = await find_mailbox(areas, address), automatic_rooms(areas)
@@ -70,7 +70,7 @@ async def _changed(areas: "Areas", address: str, changes: Mapping[str, object]) 
     return reply
 
 
-def _tell(address: str, reply: Autoreply) -> None:
+def _tell(address: str, reply: "Autoreply") -> None:
     common.say(f"The automatic reply of {address} is {'on' if reply.is_on else 'off'}.")
     for whom, inside in (("our own people", True), ("people outside", False)):
         text = reply.text_for(inside=inside)
@@ -78,7 +78,7 @@ def _tell(address: str, reply: Autoreply) -> None:
         common.say(f"To {whom}: nothing is answered." if text is None else f"To {whom}:\n\n{text.rstrip()}")
 
 
-async def find_mailbox(areas: "Areas", address: str) -> MailboxRecord:
+async def find_mailbox(areas: "Areas", address: str) -> "MailboxRecord":
     """Raise NotPossible when there is none."""
     found = await areas.directory.look.mailbox_at(EmailAddress.parse(address))
     if found is None:
@@ -121,7 +121,7 @@ def forward_ask(
 def forward_list(address: Address, *, json: JsonOption = False, config: ConfigOption = None) -> None:
     """What was asked for a mailbox, the newest first."""
 
-    async def work(areas: "Areas") -> list[Forwarding]:
+    async def work(areas: "Areas") -> "list[Forwarding]":
         return await _rooms(areas).of_mailbox(common.operator(), await find_mailbox(areas, address))
 
     found = common.with_areas(config, work)
@@ -165,7 +165,7 @@ def forward_end(
     common.say(f"Mail of {address} is not forwarded.")
 
 
-def _rooms(areas: "Areas") -> Forwardings:
+def _rooms(areas: "Areas") -> "Forwardings":
     from carepost.app.automatic import automatic_rooms
 
     return automatic_rooms(areas).forwardings

@@ -108,7 +108,7 @@ def test_a_page_without_figures_says_that_nothing_was_measured(tmp_path: Path, m
     monkeypatch.setattr(results, "FOLDER", tmp_path / "none")
     monkeypatch.setattr(report, "PAGE", tmp_path / "performance.md")
     report.write()
-    assert (tmp_path / "performance.md").read_text().count("not measured") == 5
+    assert (tmp_path / "performance.md").read_text().count("not measured") == 7
 
 
 def test_a_missed_target_is_called_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
