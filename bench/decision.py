@@ -18,7 +18,7 @@ from bench.world import World, make_world
 from carepost.app.areas import Areas
 from carepost.app.mail_out_joined import sending
 from carepost.base.address import EmailAddress
-from carepost.gateway.outgoing import OutDoor, Submission, Wanted
+from carepost.gateway.out.outgoing import OutDoor, Submission, Wanted
 
 _WARM = 10
 

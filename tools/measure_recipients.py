@@ -21,7 +21,7 @@ from itertools import combinations
 
 from carepost.base.address import Domain, EmailAddress
 from carepost.directory.correspondents_model import Correspondent, begins, weight, words_of
-from carepost.gateway.recipients import Acquaintance, RecipientsView, RecipientView, look_at_recipients
+from carepost.gateway.out.recipients import Acquaintance, RecipientsView, RecipientView, look_at_recipients
 from carepost.message.lookalikes import name_key
 
 _GIVEN = (

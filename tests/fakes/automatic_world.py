@@ -13,8 +13,8 @@ from carepost.directory.forwarding import Forwardings
 from carepost.directory.model import MailboxRecord
 from carepost.gateway.arrived import Arrivals
 from carepost.gateway.model import Connection, Envelope, Recipient
-from carepost.gateway.out_answer import Answers
-from carepost.gateway.out_forward import Forwards
+from carepost.gateway.out.answer import Answers
+from carepost.gateway.out.forward import Forwards
 
 _NUMBERS = count(1)
 LOCAL = "mx.riverside.example"

@@ -7,8 +7,8 @@ from carepost.base.address import EmailAddress
 from carepost.base.clock import Clock
 from carepost.base.errors import NotPossible
 from carepost.base.ids import OrganisationId, OutgoingId, TraceId
-from carepost.gateway.out_held import HeldOutgoing, HeldOutgoingPage
-from carepost.gateway.outgoing import OutgoingRecipient, RecipientState, Route
+from carepost.gateway.out.held import HeldOutgoing, HeldOutgoingPage
+from carepost.gateway.out.outgoing import OutgoingRecipient, RecipientState, Route
 
 
 @dataclass

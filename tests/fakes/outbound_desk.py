@@ -11,7 +11,7 @@ from carepost.base.errors import NotPossible
 from carepost.base.ids import MailboxId, OutgoingId, PersonId, TraceId, Uid
 from carepost.directory.correspondents_model import Suggestion
 from carepost.directory.repo_correspondents import DirectoryEntry
-from carepost.gateway.outgoing import (
+from carepost.gateway.out.outgoing import (
     Answer,
     Chip,
     Consideration,

@@ -18,16 +18,18 @@ from carepost.gateway.checks.attachments import attachments
 from carepost.gateway.checks.outgoing import OutgoingCheckPolicy, outgoing_checks
 from carepost.gateway.checks.structure import structure
 from carepost.gateway.deck import shipped_care, shipped_outbound
-from carepost.gateway.follow import Follow
 from carepost.gateway.model import Check, Finding
-from carepost.gateway.out_carry import Carrying
-from carepost.gateway.out_change import Changing
-from carepost.gateway.out_consider import Considering, OutboundLimits
-from carepost.gateway.out_decide import OutboundDecks
-from carepost.gateway.out_held import HeldMail
-from carepost.gateway.out_keep import Keeping
-from carepost.gateway.out_open import Opening
-from carepost.gateway.out_ports import (
+from carepost.gateway.out.carry import Carrying
+from carepost.gateway.out.change import Changing
+from carepost.gateway.out.consider import Considering, OutboundLimits
+from carepost.gateway.out.decide import OutboundDecks
+from carepost.gateway.out.follow import Follow
+from carepost.gateway.out.held import HeldMail
+from carepost.gateway.out.keep import Keeping
+from carepost.gateway.out.open import Opening
+from carepost.gateway.out.outbound import Outbound
+from carepost.gateway.out.outgoing import Answer, OutDoor, Question, Submission, Wanted
+from carepost.gateway.out.ports import (
     Counting,
     LimitsSending,
     LinkWanted,
@@ -37,11 +39,9 @@ from carepost.gateway.out_ports import (
     Queue,
     RecipientsAsked,
 )
-from carepost.gateway.out_post import Post
-from carepost.gateway.out_view import OutgoingView
-from carepost.gateway.outbound import Outbound
-from carepost.gateway.outgoing import Answer, OutDoor, Question, Submission, Wanted
-from carepost.gateway.release import Release
+from carepost.gateway.out.post import Post
+from carepost.gateway.out.release import Release
+from carepost.gateway.out.view import OutgoingView
 from carepost.infra.db import Transaction
 from carepost.policy.rules import Chosen
 from carepost.store.model import SpecialUse

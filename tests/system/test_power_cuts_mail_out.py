@@ -23,7 +23,7 @@ from tests.system.test_mail_out import ANN, LOU, NHS, TRUST, Out, await_true, le
 from tests.system.test_power_cuts import end_everything, make_the_database_lazy
 
 from carepost.delivery.queue import QueuePolicy
-from carepost.gateway.release import ReleasePolicy
+from carepost.gateway.out.release import ReleasePolicy
 from carepost.ops.demo.outside import Letterbox, OutsideLimits
 from carepost.ops.demo.zone import zone_toml
 

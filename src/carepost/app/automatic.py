@@ -11,12 +11,12 @@ from carepost.delivery.dispatch import Follower, Settlement
 from carepost.directory.autoreply import Autoreplies, AutoreplyPolicy
 from carepost.directory.forwarding import ForwardingPolicy, Forwardings
 from carepost.gateway.arrived import Arrivals
-from carepost.gateway.out_answer import Answers
-from carepost.gateway.out_forward import ForwardPolicy, Forwards
-from carepost.gateway.out_open import Opening
-from carepost.gateway.out_ports import Queue
-from carepost.gateway.out_post import Post
-from carepost.gateway.out_reports import Reports
+from carepost.gateway.out.answer import Answers
+from carepost.gateway.out.forward import ForwardPolicy, Forwards
+from carepost.gateway.out.open import Opening
+from carepost.gateway.out.ports import Queue
+from carepost.gateway.out.post import Post
+from carepost.gateway.out.reports import Reports
 from carepost.infra.db import Transaction
 
 

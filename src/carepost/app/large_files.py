@@ -6,7 +6,7 @@ from carepost.app.areas import Areas
 from carepost.app.relay import check_policy
 from carepost.base.errors import MailError
 from carepost.gateway.file_look import FileLook, FileLookPolicy
-from carepost.gateway.out_files import FilesOut
+from carepost.gateway.out.files import FilesOut
 from carepost.infra.clamd import Clamd
 from carepost.infra.log import get_logger
 from carepost.infra.settings import Settings

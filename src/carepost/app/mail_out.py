@@ -20,28 +20,28 @@ from carepost.gateway.checks.malware import Scanner
 from carepost.gateway.checks.outgoing import OutgoingCheckPolicy, outgoing_checks
 from carepost.gateway.checks.structure import structure
 from carepost.gateway.deck import shipped_care, shipped_outbound
-from carepost.gateway.follow import Follow
 from carepost.gateway.model import Check
-from carepost.gateway.out_carry import Carrying
-from carepost.gateway.out_change import Changing
-from carepost.gateway.out_consider import Considering, OutboundLimits
-from carepost.gateway.out_decide import OutboundDecks
-from carepost.gateway.out_held import HeldMail
-from carepost.gateway.out_keep import Keeping
-from carepost.gateway.out_links import PortalLinks
-from carepost.gateway.out_open import Opening
-from carepost.gateway.out_people import PeopleLook
-from carepost.gateway.out_ports import Counting, MakesLinks, Queue
-from carepost.gateway.out_post import Post
-from carepost.gateway.out_sign import CertificatesSign
-from carepost.gateway.out_view import OutgoingView
-from carepost.gateway.outbound import Outbound, SendDelay
-from carepost.gateway.prompts import Prompts
-from carepost.gateway.recipients_policy import RecipientsPolicy
-from carepost.gateway.recipients_view import RecipientsGathering
-from carepost.gateway.release import Release, ReleasePolicy
-from carepost.gateway.sending_limits import SendingLimits, SendingPolicy
-from carepost.gateway.storm import StormBreaker
+from carepost.gateway.out.carry import Carrying
+from carepost.gateway.out.change import Changing
+from carepost.gateway.out.consider import Considering, OutboundLimits
+from carepost.gateway.out.decide import OutboundDecks
+from carepost.gateway.out.follow import Follow
+from carepost.gateway.out.held import HeldMail
+from carepost.gateway.out.keep import Keeping
+from carepost.gateway.out.links import PortalLinks
+from carepost.gateway.out.open import Opening
+from carepost.gateway.out.outbound import Outbound, SendDelay
+from carepost.gateway.out.people import PeopleLook
+from carepost.gateway.out.ports import Counting, MakesLinks, Queue
+from carepost.gateway.out.post import Post
+from carepost.gateway.out.prompts import Prompts
+from carepost.gateway.out.recipients_policy import RecipientsPolicy
+from carepost.gateway.out.recipients_view import RecipientsGathering
+from carepost.gateway.out.release import Release, ReleasePolicy
+from carepost.gateway.out.sending_limits import SendingLimits, SendingPolicy
+from carepost.gateway.out.sign import CertificatesSign
+from carepost.gateway.out.storm import StormBreaker
+from carepost.gateway.out.view import OutgoingView
 from carepost.infra.settings import Settings
 from carepost.policy.rules import Measure, ServiceRules
 from carepost.portal.secure_messages import SecureMessages

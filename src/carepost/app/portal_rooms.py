@@ -3,7 +3,7 @@
 from carepost.app import mail_out
 from carepost.app.areas import Areas
 from carepost.app.portal import secure_messages
-from carepost.gateway.out_ports import MakesLinks
+from carepost.gateway.out.ports import MakesLinks
 
 
 def portal_links(areas: Areas) -> MakesLinks:

@@ -14,8 +14,8 @@ from carepost.directory.access import OnMailbox, Verb, is_allowed
 from carepost.directory.model import Found, Unknown
 from carepost.directory.service import Directory
 from carepost.directory.wording import Wordings
-from carepost.gateway.outbound import Outbound
-from carepost.gateway.outgoing import NeedsAnswers, OutDoor, Submission, Wanted
+from carepost.gateway.out.outbound import Outbound
+from carepost.gateway.out.outgoing import NeedsAnswers, OutDoor, Submission, Wanted
 from carepost.identity.app_passwords import AppPasswords
 from carepost.identity.model import ClientFacts, Door, Scope
 from carepost.infra.settings import Settings

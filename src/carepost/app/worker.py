@@ -23,7 +23,7 @@ from carepost.base.ids import OrganisationId
 from carepost.delivery.dispatch import Follower, Sends
 from carepost.delivery.settling import Counted, Settling
 from carepost.delivery.worker import DeliveryWorker
-from carepost.gateway.prompts import PromptReport
+from carepost.gateway.out.prompts import PromptReport
 from carepost.infra.log import get_logger
 from carepost.infra.settings import Settings
 from carepost.infra.tasks import Restart, supervised

@@ -70,7 +70,7 @@ def why(
     from carepost.app.mail_out import outgoing_view
     from carepost.gateway.deck import shipped_inbound
     from carepost.gateway.explain import explain
-    from carepost.gateway.out_story import became
+    from carepost.gateway.out.story import became
 
     async def work(areas: "Areas") -> list[tuple[str, str, list[str]]]:
         found: list[tuple[str, str, list[str]]] = []
@@ -137,7 +137,7 @@ async def _traced(
 ) -> list[tuple[object, ...]]:
     """A row for each recipient; of what went out, with what became of it since."""
     from carepost.app.mail_out import outgoing_view
-    from carepost.gateway.out_story import states_of
+    from carepost.gateway.out.story import states_of
 
     traces = [TraceId(record.trace) for record in records if record.is_outgoing]
     sent = await outgoing_view(areas).became(common.operator(), organisation.id, traces) if traces else {}

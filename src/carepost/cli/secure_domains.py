@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from carepost.directory.model import SecureDomain
     from carepost.directory.register_file import RegisterDiff
     from carepost.directory.register_keeping import RegisterKeeping, RegisterPage
-    from carepost.gateway.prompts import PromptReport
+    from carepost.gateway.out.prompts import PromptReport
 
 secure_domains = typer.Typer(no_args_is_help=True, help="The register of secure domains: who gets mail without a link.")
 
@@ -157,7 +157,7 @@ def prompts(
 
     async def work(areas: "Areas") -> "PromptReport":
         from carepost.base.errors import NotPossible
-        from carepost.gateway.prompts import Prompts
+        from carepost.gateway.out.prompts import Prompts
 
         found = await areas.directory.look.organisation_by_code(code)
         if found is None:

@@ -14,9 +14,7 @@ PAT = "pat@webmail.example"
 HOUR = timedelta(hours=1)
 
 
-async def test_a_delay_is_told_within_the_hour_and_once_at_each_age(
-    world: DeliveryWorld, ours: OrganisationId
-) -> None:
+async def test_a_delay_is_told_within_the_hour_and_once_at_each_age(world: DeliveryWorld, ours: OrganisationId) -> None:
     world.outside.answers = silent
     await world.queued(ours, PAT, "lee@webmail.example")
     await world.queued(ours, "urgent@webmail.example", urgent=True)

@@ -133,7 +133,9 @@ async def test_it_ends_at_once_and_by_itself_after_a_year(world: AutomaticWorld)
     assert await world.forwards.tend(world.practice) == 0
     assert await states(world, world.hers) == [ForwardingState.ENDED, ForwardingState.ENDED]
     async with world.db.transaction(world.practice) as tx:
-        rows = await tx.all("SELECT details::jsonb->>'how' AS how FROM audit_event WHERE event = 'mail.forwarding.ended'", {})
+        rows = await tx.all(
+            "SELECT details::jsonb->>'how' AS how FROM audit_event WHERE event = 'mail.forwarding.ended'", {}
+        )
     assert [row["how"] for row in rows] == ["ended", "ended"]
     assert sum(b"Forwarding has stopped" in one for one in await world.inbox(world.hers)) == 1
 

@@ -8,7 +8,7 @@ from carepost.base.errors import Malformed, NotAllowed, NotPossible
 from carepost.base.ids import OutgoingId
 from carepost.delivery.model import LeastTls
 from carepost.directory.model import Role
-from carepost.gateway.outgoing import Choice, NeedsAnswers, RecipientState, Route, Submitted
+from carepost.gateway.out.outgoing import Choice, NeedsAnswers, RecipientState, Route, Submitted
 from carepost.infra.db import Database
 from carepost.message.parse import parse
 from carepost.policy.rules import Chosen

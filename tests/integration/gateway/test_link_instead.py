@@ -6,7 +6,7 @@ from tests.integration.gateway.test_release import settle, submitted, world
 
 from carepost.base.errors import NotPossible
 from carepost.delivery.dispatch import Settled
-from carepost.gateway.outgoing import RecipientState, Route
+from carepost.gateway.out.outgoing import RecipientState, Route
 
 __all__ = ["world"]
 

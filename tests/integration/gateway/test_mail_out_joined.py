@@ -10,16 +10,16 @@ from carepost.base.address import Domain, EmailAddress
 from carepost.base.errors import NotPossible
 from carepost.delivery.queue import DeliveryQueue
 from carepost.directory.correspondents import Correspondents
-from carepost.gateway.out_consider import OutboundLimits
-from carepost.gateway.out_links import PortalLinks
-from carepost.gateway.out_people import PeopleLook
-from carepost.gateway.out_ports import Counting
-from carepost.gateway.outgoing import Choice, NeedsAnswers, RecipientState, Route, Submitted
-from carepost.gateway.prompts import Prompts
-from carepost.gateway.recipients_policy import RecipientsPolicy
-from carepost.gateway.recipients_view import RecipientsGathering
-from carepost.gateway.sending_limits import SendingLimits, SendingPolicy
-from carepost.gateway.storm import StormBreaker
+from carepost.gateway.out.consider import OutboundLimits
+from carepost.gateway.out.links import PortalLinks
+from carepost.gateway.out.outgoing import Choice, NeedsAnswers, RecipientState, Route, Submitted
+from carepost.gateway.out.people import PeopleLook
+from carepost.gateway.out.ports import Counting
+from carepost.gateway.out.prompts import Prompts
+from carepost.gateway.out.recipients_policy import RecipientsPolicy
+from carepost.gateway.out.recipients_view import RecipientsGathering
+from carepost.gateway.out.sending_limits import SendingLimits, SendingPolicy
+from carepost.gateway.out.storm import StormBreaker
 from carepost.infra.db import Database
 from carepost.portal.model import Agreed, Level, State
 from carepost.portal.post import PortalPost

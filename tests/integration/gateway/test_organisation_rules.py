@@ -14,8 +14,8 @@ from carepost.delivery.model import LeastTls
 from carepost.directory.model import Role
 from carepost.directory.tls_exceptions import TlsExceptions
 from carepost.gateway.model import Refused
-from carepost.gateway.out_rules import AGREE, GUIDANCE
-from carepost.gateway.outgoing import Choice, NeedsAnswers, OutDoor, Route, Submitted
+from carepost.gateway.out.outgoing import Choice, NeedsAnswers, OutDoor, Route, Submitted
+from carepost.gateway.out.rules import AGREE, GUIDANCE
 from carepost.infra.db import Database
 from carepost.policy.rules import Chosen, Detail, Measure
 

@@ -12,7 +12,7 @@ from carepost.base.address import Domain
 from carepost.base.errors import NotAllowed, NotPossible, TryLater
 from carepost.delivery.model import LeastTls
 from carepost.gateway.model import Refused
-from carepost.gateway.outgoing import (
+from carepost.gateway.out.outgoing import (
     Choice,
     NeedsAnswers,
     OutDoor,

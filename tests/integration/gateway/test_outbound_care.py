@@ -10,7 +10,7 @@ from tests.fakes.outgoing_world import OutgoingWorld, answered
 from carepost.base.errors import NotAllowed, NotPossible
 from carepost.base.ids import FolderId, OutgoingId, Uid
 from carepost.gateway.model import Finding, Refused
-from carepost.gateway.outgoing import (
+from carepost.gateway.out.outgoing import (
     Choice,
     NeedsAnswers,
     OutDoor,

@@ -8,9 +8,9 @@ import pytest
 from tests.fakes.town import Town, build_town
 
 from carepost.base.errors import NotPossible
-from carepost.gateway.prompts import Prompts
-from carepost.gateway.sending_limits import OverLimit, SendingLimits, SendingPolicy
-from carepost.gateway.storm import Storm, StormBreaker
+from carepost.gateway.out.prompts import Prompts
+from carepost.gateway.out.sending_limits import OverLimit, SendingLimits, SendingPolicy
+from carepost.gateway.out.storm import Storm, StormBreaker
 from carepost.infra.db import Database
 from carepost.infra.vault import EdgeKey
 

@@ -12,9 +12,9 @@ from carepost.base.errors import NotPossible, TryLater
 from carepost.delivery.dispatch import Settled, Settlement
 from carepost.delivery.model import HopEvidence, VerifiedBy
 from carepost.gateway.model import Refused
-from carepost.gateway.out_story import became as story
-from carepost.gateway.out_story import states_of
-from carepost.gateway.outgoing import Draft, NeedsAnswers, OutState, Recall, RecipientState, Submitted
+from carepost.gateway.out.outgoing import Draft, NeedsAnswers, OutState, Recall, RecipientState, Submitted
+from carepost.gateway.out.story import became as story
+from carepost.gateway.out.story import states_of
 from carepost.infra.db import Database
 from carepost.store.model import Flag, SpecialUse
 
@@ -51,7 +51,7 @@ async def test_a_crash_in_the_middle_leaves_all_of_it_for_the_next_turn(world: O
 
 
 async def test_a_worker_that_died_is_followed_by_another_when_its_lease_is_over(world: OutgoingWorld) -> None:
-    from carepost.gateway import out_repo
+    from carepost.gateway.out import repo as out_repo
 
     await submitted(world, str(world.his.address))
     world.clock.advance(timedelta(seconds=30))

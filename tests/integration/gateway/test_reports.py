@@ -15,8 +15,8 @@ from carepost.delivery.dispatch import Settled, Settlement
 from carepost.delivery.model import HopEvidence, VerifiedBy
 from carepost.directory.model import MailboxRecord
 from carepost.gateway.arrived import Arrivals
-from carepost.gateway.out_reports import Reports
-from carepost.gateway.outgoing import RecipientState, Submitted
+from carepost.gateway.out.outgoing import RecipientState, Submitted
+from carepost.gateway.out.reports import Reports
 from carepost.infra.db import Database
 from carepost.message.dsn import Dsn, DsnAction, DsnRecipient, Letter, write_dsn
 from carepost.message.parse import parse

@@ -13,7 +13,7 @@ from tests.fakes.mail_certificates import YEAR, Authority, rsa_key
 from tests.fakes.outgoing_world import OutgoingWorld
 
 from carepost.audit import events_smime
-from carepost.gateway.out_sign import CertificatesSign
+from carepost.gateway.out.sign import CertificatesSign
 from carepost.infra.db import Database
 from carepost.message.parse import parse
 from carepost.message.smime import SignatureState, Trust, verify

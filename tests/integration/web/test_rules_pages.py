@@ -8,7 +8,7 @@ from tests.fakes.web_world import WebWorld
 
 from carepost.base.address import Domain
 from carepost.directory.model import Role
-from carepost.gateway.outgoing import OutState, RecipientState
+from carepost.gateway.out.outgoing import OutState, RecipientState
 from carepost.policy.rules import Chosen, Detail, Measure
 
 POLICY, HELD, EXCEPTIONS = "/admin/policy", "/admin/held", "/admin/secure-domains/exceptions"

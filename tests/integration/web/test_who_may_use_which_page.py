@@ -16,7 +16,7 @@ from tests.fakes.web_world import WebPerson, WebWorld, build_web_world
 
 from carepost.directory.access import Verb
 from carepost.directory.model import MailboxRecord, OrganisationKind, Role
-from carepost.gateway.outgoing import OutState
+from carepost.gateway.out.outgoing import OutState
 from carepost.infra.db import Database
 from carepost.web.shell import On
 

@@ -14,7 +14,7 @@ from carepost.base.address import EmailAddress
 from carepost.base.errors import TryLater
 from carepost.base.ids import TraceId
 from carepost.directory.correspondents_model import Source, Suggestion
-from carepost.gateway.outgoing import (
+from carepost.gateway.out.outgoing import (
     Choice,
     OutgoingRow,
     OutState,

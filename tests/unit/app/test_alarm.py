@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from carepost.app.worker import Alarm, show_prompts
-from carepost.gateway.prompts import PromptReport, RuleShown
+from carepost.gateway.out.prompts import PromptReport, RuleShown
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from carepost.base.ids import MailboxId, OrganisationId, PersonId
 from carepost.gateway.contents import Contents, read_contents
 from carepost.gateway.examine import failed
-from carepost.gateway.out_looked import Looked, LookedPolicy, Seen
-from carepost.gateway.outgoing import OutDoor, Submission
+from carepost.gateway.out.looked import Looked, LookedPolicy, Seen
+from carepost.gateway.out.outgoing import OutDoor, Submission
 from carepost.message.parse import parse
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)

@@ -7,8 +7,8 @@ import pytest
 from carepost.base.address import EmailAddress
 from carepost.base.errors import Malformed
 from carepost.base.ids import MailboxId, OrganisationId, PersonId
-from carepost.gateway.out_proof import level_of, telephone_number, unproved
-from carepost.gateway.outgoing import Chip, OutDoor, Route, RouteFor, Submission
+from carepost.gateway.out.outgoing import Chip, OutDoor, Route, RouteFor, Submission
+from carepost.gateway.out.proof import level_of, telephone_number, unproved
 from carepost.policy.actions import Action, Decision
 from carepost.portal.model import Agreed, Level
 

@@ -8,9 +8,9 @@ from carepost.delivery.tls_policy import DaneState, Instead, StsState, least_tls
 from carepost.gateway.deck import shipped_care, shipped_outbound
 from carepost.gateway.examine import failed
 from carepost.gateway.model import Finding
-from carepost.gateway.out_decide import NOT_KNOWN, OutboundDecks, Ruling, Spread, rule_outbound
-from carepost.gateway.out_facts import Destination, private_people
-from carepost.gateway.outgoing import Answer, Chip, Choice, Route
+from carepost.gateway.out.decide import NOT_KNOWN, OutboundDecks, Ruling, Spread, rule_outbound
+from carepost.gateway.out.facts import Destination, private_people
+from carepost.gateway.out.outgoing import Answer, Chip, Choice, Route
 from carepost.policy.outbound import Reach
 
 DECKS = OutboundDecks(routes=shipped_outbound(), care=shipped_care())

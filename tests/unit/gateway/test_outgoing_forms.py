@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carepost.base.address import EmailAddress
-from carepost.gateway.out_copies import Form, forms, received_field, stamped
-from carepost.gateway.out_decide import Spread
-from carepost.gateway.out_form import Fault, completed, faults, names
+from carepost.gateway.out.copies import Form, forms, received_field, stamped
+from carepost.gateway.out.decide import Spread
+from carepost.gateway.out.form import Fault, completed, faults, names
 from carepost.message.parse import parse
 
 HEAD = (

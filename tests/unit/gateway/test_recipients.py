@@ -7,7 +7,7 @@ import pytest
 from tests.fakes.cpu_time import costs_less_than
 
 from carepost.base.address import Domain, EmailAddress
-from carepost.gateway.recipients import Acquaintance, RecipientsView, RecipientView, Rule, look_at_recipients
+from carepost.gateway.out.recipients import Acquaintance, RecipientsView, RecipientView, Rule, look_at_recipients
 from carepost.message.lookalikes import edits, looks_like, name_key, to_the_eye
 
 ME = EmailAddress.parse("ada.okafor@riverside.example")

@@ -10,9 +10,9 @@ from carepost.gateway.deck import shipped_care, shipped_outbound
 from carepost.gateway.disclosure import CODES, MARKED, PATIENT_CODES, SECURE, SUBJECT, UNREAD, UNREAD_MEDIA
 from carepost.gateway.examine import failed
 from carepost.gateway.model import Finding
-from carepost.gateway.out_decide import NOT_KNOWN, OutboundDecks, Ruling, rule_outbound
-from carepost.gateway.out_facts import Destination
-from carepost.gateway.outgoing import Choice, Route
+from carepost.gateway.out.decide import NOT_KNOWN, OutboundDecks, Ruling, rule_outbound
+from carepost.gateway.out.facts import Destination
+from carepost.gateway.out.outgoing import Choice, Route
 from carepost.gateway.rules import rule_findings
 from carepost.message.identifiers import Identifier
 from carepost.policy.outbound import Reach

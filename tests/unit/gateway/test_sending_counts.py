@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from carepost.gateway.repo_recipients import Replies, Sent
-from carepost.gateway.sending_limits import OverLimit, SendingPolicy, next_count
-from carepost.gateway.storm import StormPolicy, next_replies
+from carepost.gateway.out.repo_recipients import Replies, Sent
+from carepost.gateway.out.sending_limits import OverLimit, SendingPolicy, next_count
+from carepost.gateway.out.storm import StormPolicy, next_replies
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 NEW = Sent((), NOON.date(), 0)

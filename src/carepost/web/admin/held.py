@@ -14,7 +14,7 @@ from carepost.base.errors import MailError, Malformed
 from carepost.base.ids import OrganisationId, OutgoingId
 from carepost.directory.access import OnOrganisation, Verb, is_allowed
 from carepost.gateway.deck import shipped_outbound
-from carepost.gateway.out_held import HeldOutgoing, HeldOutgoingPage
+from carepost.gateway.out.held import HeldOutgoing, HeldOutgoingPage
 from carepost.web.forms import Form
 from carepost.web.mail import pages
 from carepost.web.sealing import SaidNote

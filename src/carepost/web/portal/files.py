@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from carepost.base.errors import NotPossible
-from carepost.gateway.out_files import file_size
+from carepost.gateway.out.files import file_size
 from carepost.portal.model import SecureMessage
 from carepost.web.downloads import download
 from carepost.web.mail.letter import kind_words

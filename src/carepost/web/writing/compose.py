@@ -14,7 +14,7 @@ from carepost.base.address import EmailAddress
 from carepost.base.errors import MailError, Malformed, NotPossible, TryLater
 from carepost.directory.correspondents_model import NOT_FOR_URGENT
 from carepost.directory.model import MailboxAccess
-from carepost.gateway.outgoing import Submitted
+from carepost.gateway.out.outgoing import Submitted
 from carepost.message.addresses import Address
 from carepost.web.cleaning import read
 from carepost.web.mail import pages as mail_pages

@@ -17,8 +17,8 @@ from typing import Any
 
 from carepost.base.address import EmailAddress
 from carepost.base.errors import Malformed
-from carepost.gateway.out_files import FIELD as FILES_FIELD
-from carepost.gateway.out_files import files_field
+from carepost.gateway.out.files import FIELD as FILES_FIELD
+from carepost.gateway.out.files import files_field
 from carepost.message.addresses import Address, addresses_of, each
 from carepost.message.compose import Attachment, compose, id_field, people_field
 from carepost.message.headers import message_ids

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from carepost.base.errors import TryLater
 from carepost.base.ids import MailboxId, OrganisationId
 from carepost.gateway.file_look import FileLook
-from carepost.gateway.out_files import file_size
+from carepost.gateway.out.files import file_size
 from carepost.store.large_files import FileState, LargeFile, LargeFiles, read_name
 
 NAMES_MAX = 20

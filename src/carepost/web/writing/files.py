@@ -18,7 +18,7 @@ from carepost.base.errors import MailError, Malformed, NotPossible, TryLater
 from carepost.base.ids import MailboxId, OutgoingId
 from carepost.directory.access import OnMailbox, Verb, is_allowed
 from carepost.directory.model import MailboxAccess, MailboxRecord
-from carepost.gateway.out_files import file_size
+from carepost.gateway.out.files import file_size
 from carepost.message.compose import Attachment
 from carepost.message.showing import clean_filename
 from carepost.store.large_files import Elsewhere, LargeFile, NoSuchFile, with_received

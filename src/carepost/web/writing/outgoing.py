@@ -12,7 +12,7 @@ from starlette.responses import Response
 from carepost.base.address import EmailAddress
 from carepost.base.errors import Malformed, NotPossible
 from carepost.base.ids import FolderId, OutgoingId, Uid
-from carepost.gateway.outgoing import NeedsAnswers, OutgoingRow, RecallReport
+from carepost.gateway.out.outgoing import NeedsAnswers, OutgoingRow, RecallReport
 from carepost.web.sealing import SaidNote
 from carepost.web.shell import Visit
 from carepost.web.words import long_time

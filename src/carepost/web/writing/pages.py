@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, tzinfo
 
 from carepost.delivery.model import LeastTls
-from carepost.gateway.outgoing import (
+from carepost.gateway.out.outgoing import (
     Chip,
     Choice,
     Consideration,

@@ -8,7 +8,7 @@ from carepost.audit.model import Actor
 from carepost.base.address import EmailAddress
 from carepost.base.ids import MailboxId, OrganisationId, OutgoingId, TraceId
 from carepost.directory.model import MailboxAccess
-from carepost.gateway.outgoing import (
+from carepost.gateway.out.outgoing import (
     Answer,
     Consideration,
     Draft,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from carepost.gateway.outgoing import Consideration, Route
+from carepost.gateway.out.outgoing import Consideration, Route
 from carepost.portal.model import Agreed, Level
 from carepost.web.forms import Form
 from carepost.web.writing.phrases import six_words

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from carepost.base.errors import Malformed
-from carepost.gateway.outgoing import OutgoingRow, Recall, RecallReport
+from carepost.gateway.out.outgoing import OutgoingRow, Recall, RecallReport
 from carepost.web.words import long_time
 from carepost.web.writing.pages import STATES
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from carepost.base.address import EmailAddress
 from carepost.base.ids import FolderId, MailboxId, Uid
-from carepost.gateway.outgoing import (
+from carepost.gateway.out.outgoing import (
     Answer,
     Choice,
     Consideration,
