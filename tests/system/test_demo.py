@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import signal
+import smtplib
 import ssl
 import subprocess
 import sys
@@ -117,6 +118,17 @@ def _inbox(told: dict[str, Any], person: dict[str, Any]) -> int:
         client.shutdown()
 
 
+def _answer_to(told: dict[str, Any], *, sender: str, author: str) -> int:
+    """The code for a letter that comes from this machine, to the first person."""
+    letter = f"From: {author}\r\nTo: {told['people'][0]['address']}\r\nSubject: Payment\r\n\r\nPlease pay.\r\n"
+    with smtplib.SMTP("localhost", told["ports"]["smtp"], timeout=120) as client:
+        try:
+            client.sendmail(sender, [told["people"][0]["address"]], letter)
+        except smtplib.SMTPDataError as error:
+            return error.smtp_code
+    return 250
+
+
 def test_the_demo_starts_from_nothing_is_found_again_and_begins_anew_when_asked(demo: RunningDemo) -> None:
     told, first = demo.start()
     assert set(told["ports"]) == PORTS
@@ -127,6 +139,9 @@ def test_the_demo_starts_from_nothing_is_found_again_and_begins_anew_when_asked(
     assert all(set(shared) >= SHARED for shared in told["shared_mailboxes"])
     counts = {person["address"]: _inbox(told, person) for person in told["people"]}
     assert sum(counts.values()) > 40
+    colleague = told["people"][1]["address"]
+    assert _answer_to(told, sender=colleague, author=colleague) == 550, "a forgery from this machine"
+    assert _answer_to(told, sender="a@lab.example", author=colleague) == 550, "a forged author"
     assert http_get(f"http://localhost:{told['ports']['web']}/")[0] == 200
     assert "Press Ctrl-C to stop" in demo.said()
     assert demo.process is not None

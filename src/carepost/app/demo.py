@@ -250,6 +250,7 @@ def _show(demo: Demo, world: Mapping[str, Any]) -> None:
         "",
         f"  Read mail in a browser    http://localhost:{ports['web']}/",
         f"  Mail programs             IMAP localhost:{ports['imaps']} (TLS) or :{ports['imap']} (STARTTLS)",
+        f"  … hand in what they send  SMTP localhost:{ports['submissions']} (TLS) or :{ports['submission']} (STARTTLS)",
         f"  Send mail to it           SMTP localhost:{ports['smtp']}",
         f"  See what leaves it        http://localhost:{ports['outside']}/",
         f"  Trust its certificates    {demo.ca_file}",

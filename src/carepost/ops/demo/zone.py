@@ -3,6 +3,9 @@
 from carepost.mailauth.mta_sts import Mode, StsPolicy
 from carepost.ops.demo.world import ORGANISATIONS, OUTSIDE
 
+# RFC 5737: an address that nobody has. Were it this machine's own, SPF would prove whoever tries a forgery from it.
+_OURS = "192.0.2.25"
+
 
 def zone_toml(hostname: str) -> str:
     """Senders outside have SPF; those on the register publish a strict DMARC too; so do our own domains."""
@@ -18,9 +21,9 @@ def zone_toml(hostname: str) -> str:
         lines.append(f'"_dmarc.{organisation.domain}" = ["v=DMARC1; p=reject; rua=mailto:{report_to}"]')
         lines.append(f'"_smtp._tls.{organisation.domain}" = ["v=TLSRPTv1; rua=mailto:{report_to}"]')
     lines.append("[a]")
-    lines.append(f'"{hostname}" = ["127.0.0.1"]')
+    lines.append(f'"{hostname}" = ["{_OURS}"]')
     lines += [f'"mail.{domain}" = ["{ip}"]' for domain, ip, _ in OUTSIDE]
-    lines.append("[ptr]")
+    lines += ["[ptr]", f'"{_OURS}" = ["{hostname}"]']
     lines += [f'"{ip}" = ["mail.{domain}"]' for domain, ip, _ in OUTSIDE]
     lines.append("[mx]")
     lines += [f'"{domain}" = [[10, "mail.{domain}"]]' for domain, _, _ in OUTSIDE]
