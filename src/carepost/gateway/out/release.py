@@ -156,7 +156,11 @@ class Release:
         """The mailbox knows them from now on, by the names that the message gives them. Not before it leaves: who is
         written to by mistake, and spared by an undo, is asked about the next time too."""
         message = load.message
-        to = [one.address for one in load.recipients.values() if one.row.route in _WRITTEN_TO]
+        to = [
+            one.address
+            for seq, one in load.recipients.items()
+            if one.row.route in _WRITTEN_TO and seq not in load.unsealed
+        ]
         if to and message.row.person is not None:
             header = message.raw[: message.raw.find(b"\r\n\r\n") + 4]
             names = names_of(parse(header))
@@ -230,8 +234,8 @@ def _released(load: Load) -> OutgoingReleased:
         trace=load.message.row.trace,
         mailbox=load.message.row.mailbox,
         inside=routes.count(Route.INSIDE),
-        relayed=routes.count(Route.RELAY),
+        relayed=routes.count(Route.RELAY) - len(load.unsealed),
         links=routes.count(Route.PORTAL),
-        held=routes.count(Route.HOLD),
+        held=routes.count(Route.HOLD) + len(load.unsealed),
         refused=routes.count(Route.REFUSE),
     )
