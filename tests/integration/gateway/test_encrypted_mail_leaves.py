@@ -1,5 +1,6 @@
 """Correspondents with a certificate: what is relayed to them is encrypted for it, or is held; never sent without it."""
 
+import os
 import subprocess
 from dataclasses import replace
 from datetime import timedelta
@@ -27,13 +28,14 @@ from carepost.base.errors import Malformed, NotAllowed, NotPossible
 from carepost.base.ids import OrganisationId, OutgoingId
 from carepost.delivery.dispatch import Dispatch
 from carepost.directory.model import Role
+from carepost.gateway.out.encrypt import encrypted
 from carepost.gateway.out.outgoing import OutgoingRecipient, RecipientState, Submitted
 from carepost.gateway.out.sign import CertificatesSign
 from carepost.infra.db import Database
 from carepost.message.parse import parse
-from carepost.message.smime import Opened, SignatureState, Trust, open_message, verify
+from carepost.message.smime import Opened, SignatureState, Trust, encrypt, open_message, verify
 from carepost.store.certificates import MailCertificates
-from carepost.store.correspondent_certificates import CorrespondentCertificates
+from carepost.store.correspondent_certificates import CorrespondentCertificates, Usable
 
 AUTHORITY = Authority("Health Mail Authority", 92)
 KEY, SAM_KEY, KIM_KEY = rsa_key(61), rsa_key(62), rsa_key(63)
@@ -60,9 +62,9 @@ class EncryptingWorld(OutgoingWorld):
     async def trusts(self, address: str, file: bytes, *, of: OrganisationId | None = None) -> None:
         await self.theirs_kept.put(OPERATOR, of or self.practice, EmailAddress.parse(address), file)
 
-    async def leaves(self, *to: str) -> OutgoingId:
+    async def leaves(self, *to: str, raw: bytes | None = None) -> OutgoingId:
         self.queue.dispatches.clear()
-        done = await self.outbound.submit(self.submission(*to))
+        done = await self.outbound.submit(self.submission(*to, raw=raw))
         assert isinstance(done, Submitted)
         await self.later()
         return done.id
@@ -145,6 +147,11 @@ async def test_a_certificate_that_has_run_out_holds_the_message_for_them_alone(w
     assert "today is not within its time" in became[SAM].says
     assert became[KIM].state is RecipientState.QUEUED
     assert await world.recorded(events_smime.NotEncryptedHeld) == 1
+    letter = parse((await world.inbox(world.hers))[-1])
+    assert letter.subject == "Not delivered: A meeting"
+    told = " ".join(letter.text(letter.root).split())
+    assert f"{SAM} It is held here" in told
+    assert KIM not in told
     with pytest.raises(NotPossible, match="cannot be used"):
         await world.held_mail.let_go(boss, world.practice, number, reason="Urgent")
     assert len(world.queue.dispatches) == 2
@@ -215,6 +222,29 @@ async def test_another_organisations_certificates_are_not_used_and_one_taken_bac
     assert b"we meet at nine" in (await world.given())[SAM]
     with pytest.raises(NotPossible, match="no certificate for"):
         await world.theirs_kept.remove(OPERATOR, world.practice, EmailAddress.parse(SAM))
+
+
+async def test_a_certificate_that_does_not_open_lets_nothing_leave(world: EncryptingWorld, superuser_dsn: str) -> None:
+    await world.trusts(SAM, pem(SAM_CERTIFICATE))
+    with psycopg.connect(superuser_dsn, autocommit=True) as behind:
+        behind.execute("UPDATE correspondent_certificate SET certificate = '\\x00000001' || substr(certificate, 6)")
+    number = await world.leaves(SAM, OTHER)
+    assert world.queue.dispatches == []
+    assert world.release.counters.failed == 1
+    assert (await world.became(number))[SAM].state is RecipientState.WAITING
+
+
+async def test_eight_bit_text_and_what_a_mail_program_encrypted_arrive_whole(world: EncryptingWorld) -> None:
+    await world.trusts(SAM, pem(SAM_CERTIFICATE))
+    kind = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"
+    await world.leaves(SAM, raw=world.letter(SAM, extra=kind, text="Über uns.\r\n"))
+    raw = (await world.given())[SAM]
+    assert raw.isascii()
+    content = parse(opened(raw, SAM_CERTIFICATE, SAM_KEY))
+    assert content.text(content.root) == "Über uns.\r\n"
+    own = encrypt(world.letter(SAM), [SAM_CERTIFICATE], at=world.clock.now(), chance=os.urandom)
+    again = encrypted(own, Usable(SAM_CERTIFICATE, world.clock.now()))
+    assert again == own
 
 
 async def test_only_an_administrator_trusts_lists_and_takes_back(world: EncryptingWorld) -> None:

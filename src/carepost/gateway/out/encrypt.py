@@ -51,6 +51,6 @@ def encrypted(raw: bytes, found: Usable | Unusable) -> bytes | Unusable:
 def held_words(unusable: Unusable) -> str:
     """For the sender, and for whoever looks after what is held."""
     return (
-        f"Mail to them leaves encrypted with S/MIME, and their certificate cannot be used: {unusable.why}. "
-        "An administrator can import a new one and let it go, or send it by a secure link."
+        f"It is held here: mail to them leaves encrypted with S/MIME, and their certificate cannot be used: "
+        f"{unusable.why}. An administrator can import a new one and let it go, or send it by a secure link."
     )

@@ -7,7 +7,6 @@ Promises
     One message that cannot go does not hold up the others: it comes again later, and is counted.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -20,6 +19,7 @@ from carepost.directory.service import Directory
 from carepost.gateway.out import letters as out_letters
 from carepost.gateway.out import repo as out_repo
 from carepost.gateway.out.carry import Carrying, Load, Message
+from carepost.gateway.out.encrypt import held_words
 from carepost.gateway.out.open import Opening, OpenRecipient, locked
 from carepost.gateway.out.outgoing import OutState, RecipientState, Route
 from carepost.gateway.out.people import names_of
@@ -104,7 +104,7 @@ class Release:
             return
         message, to = found
         load = await self.carrying.load(message, to)
-        letter = await self._letter(message, to)
+        letter = await self._letter(load)
         at = self.clock.now()
         async with self.opening.db.transaction(due.organisation) as tx:
             row = await locked(tx, due.organisation, due.outgoing)
@@ -166,10 +166,13 @@ class Release:
             names = names_of(parse(header))
             await self.written.note_sent(tx, message.organisation, message.row.mailbox, to, at, names=names)
 
-    async def _letter(self, message: Message, to: Sequence[OpenRecipient]) -> SealedLetter | None:
-        """Who was refused while others get it: the sender reads it in the inbox that they sent from."""
-        refused = [one for one in to if one.row.route is Route.REFUSE]
-        mailbox = await self.directory.mailbox(message.organisation, message.row.mailbox) if refused else None
+    async def _letter(self, load: Load) -> SealedLetter | None:
+        """Who does not get it while others do, refused or waiting for a certificate (R126): the sender reads it in the
+        inbox that they sent from."""
+        message, people = load.message, load.recipients
+        failed = [(one.address, one.details.says) for one in people.values() if one.row.route is Route.REFUSE]
+        failed += [(people[seq].address, held_words(unusable)) for seq, unusable in load.unsealed.items()]
+        mailbox = await self.directory.mailbox(message.organisation, message.row.mailbox) if failed else None
         inbox = Inbox.of(mailbox) if mailbox is not None else None
         if mailbox is None or inbox is None:
             return None
@@ -179,7 +182,7 @@ class Release:
             outgoing=message.row.id,
             trace=message.row.trace,
             subject=message.details.subject,
-            failed=[(one.address, one.details.says) for one in refused],
+            failed=failed,
             at=self.clock.now(),
         )
         return self.post.seal(inbox, raw)
