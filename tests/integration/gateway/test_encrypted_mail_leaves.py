@@ -1,10 +1,12 @@
 """Correspondents with a certificate: what is relayed to them is encrypted for it, or is held; never sent without it."""
 
+import asyncio
 import os
 import subprocess
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -26,12 +28,15 @@ from carepost.audit.model import Actor
 from carepost.base.address import EmailAddress
 from carepost.base.errors import Malformed, NotAllowed, NotPossible
 from carepost.base.ids import OrganisationId, OutgoingId
+from carepost.cli import common
+from carepost.cli.smime import smime_distrust, smime_trust, smime_trusted
 from carepost.delivery.dispatch import Dispatch
 from carepost.directory.model import Role
 from carepost.gateway.out.encrypt import encrypted
 from carepost.gateway.out.outgoing import OutgoingRecipient, RecipientState, Submitted
 from carepost.gateway.out.sign import CertificatesSign
 from carepost.infra.db import Database
+from carepost.infra.settings import Settings, Smime
 from carepost.message.parse import parse
 from carepost.message.smime import Opened, SignatureState, Trust, encrypt, open_message, verify
 from carepost.store.certificates import MailCertificates
@@ -259,3 +264,30 @@ async def test_only_an_administrator_trusts_lists_and_takes_back(world: Encrypti
     ):
         with pytest.raises(NotAllowed):
             await refused
+
+
+async def test_the_commands_trust_list_and_take_back(
+    world: EncryptingWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "root.pem").write_bytes(pem(AUTHORITY.certificate))
+    (tmp_path / "sam.pem").write_bytes(pem(SAM_CERTIFICATE))
+    settings = Settings(smime=Smime(authorities_file=str(tmp_path / "root.pem")))
+    areas = SimpleNamespace(
+        db=world.db, audit=world.audit, clock=world.clock, edge=world.edge, settings=settings,
+        store=SimpleNamespace(keys=world.keys), directory=SimpleNamespace(look=world.directory),
+    )  # fmt: skip
+    loop = asyncio.get_running_loop()
+
+    def with_areas(config: object, work: object) -> object:
+        return asyncio.run_coroutine_threadsafe(work(areas), loop).result(60)  # type: ignore[operator]
+
+    monkeypatch.setattr(common, "with_areas", with_areas)
+    await asyncio.to_thread(smime_trust, "A81001", SAM, tmp_path / "sam.pem")
+    assert f"Mail to {SAM} is encrypted for" in capsys.readouterr().out
+    await asyncio.to_thread(smime_trusted, "A81001", json=True)
+    assert SAM in capsys.readouterr().out
+    with pytest.raises(NotPossible, match="no organisation with the code"):
+        await asyncio.to_thread(smime_trusted, "nosuch")
+    await asyncio.to_thread(smime_distrust, "A81001", SAM, yes=True)
+    await asyncio.to_thread(smime_trusted, "A81001", json=True)
+    assert SAM not in capsys.readouterr().out.replace("Removed.", "")
