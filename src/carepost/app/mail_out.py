@@ -11,7 +11,7 @@ from datetime import timedelta
 from carepost.app.areas import Areas
 from carepost.app.large_files import files_out
 from carepost.app.relay import check_policy, scanner
-from carepost.app.smime import mail_certificates
+from carepost.app.smime import correspondent_certificates, mail_certificates
 from carepost.base.errors import NotPossible
 from carepost.directory.correspondents import Correspondents
 from carepost.directory.rules_keeping import RulesKeeping, RulesPolicy
@@ -145,6 +145,7 @@ def _carrying(areas: Areas, queue: Queue, links: MakesLinks, rules: RulesKeeping
         rules=rules,
         files=files_out(areas),
         signs=CertificatesSign(certificates=mail_certificates(areas), clock=areas.clock),
+        encrypts=correspondent_certificates(areas),
     )
 
 

@@ -1,4 +1,4 @@
-"""S/MIME, put together: whom we trust, from the settings' files, and the certificates of mailboxes."""
+"""S/MIME, put together: whom we trust, from the settings' files, the certificates of mailboxes and correspondents."""
 
 from carepost.app.areas import Areas
 from carepost.app.relay import check_policy, scanner
@@ -11,6 +11,7 @@ from carepost.infra.settings import Settings
 from carepost.message.smime_keys import read_trust
 from carepost.message.smime_model import Trust
 from carepost.store.certificates import MailCertificates
+from carepost.store.correspondent_certificates import CorrespondentCertificates
 from carepost.web.mail.sealed import SealedMail
 
 
@@ -31,6 +32,18 @@ def mail_certificates(areas: Areas) -> MailCertificates:
     return MailCertificates(
         db=areas.db,
         keys=areas.store.keys,
+        directory=areas.directory.look,
+        audit=areas.audit,
+        clock=areas.clock,
+        trust=mail_trust(areas.settings),
+    )
+
+
+def correspondent_certificates(areas: Areas) -> CorrespondentCertificates:
+    return CorrespondentCertificates(
+        db=areas.db,
+        keys=areas.store.keys,
+        edge=areas.edge,
         directory=areas.directory.look,
         audit=areas.audit,
         clock=areas.clock,

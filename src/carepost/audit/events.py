@@ -139,6 +139,9 @@ class EventName(StrEnum):
     MAIL_CERTIFICATE_ADDED = "store.certificate.added"
     MAIL_CERTIFICATE_REMOVED = "store.certificate.removed"
     SIGNATURE_LEFT_OUT = "gateway.signature.left_out"
+    CORRESPONDENT_CERTIFICATE_TRUSTED = "store.certificate.trusted"
+    CORRESPONDENT_CERTIFICATE_DISTRUSTED = "store.certificate.distrusted"
+    NOT_ENCRYPTED_HELD = "gateway.encryption.held"
 
     AUDIT_READ = "audit.record.read"
     CHECKPOINT_SIGNED = "audit.checkpoint.signed"

@@ -1,4 +1,4 @@
-"""Events of S/MIME: which certificates mailboxes have.
+"""Events of S/MIME: which certificates mailboxes and correspondents have.
 
 Promises
     A certificate is named by its SHA-256; no key, no name and no address is in an event.
@@ -34,4 +34,31 @@ class SignatureLeftOut(Event):
 
     name: ClassVar = EventName.SIGNATURE_LEFT_OUT
     trace: TraceId
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrespondentCertificateTrusted(Event):
+    """What is relayed to its address is encrypted for it from now on."""
+
+    name: ClassVar = EventName.CORRESPONDENT_CERTIFICATE_TRUSTED
+    fingerprint: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrespondentCertificateDistrusted(Event):
+    """What is relayed to its address is not encrypted with S/MIME any more."""
+
+    name: ClassVar = EventName.CORRESPONDENT_CERTIFICATE_DISTRUSTED
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotEncryptedHeld(Event):
+    """A message is held: it was to be encrypted for these recipients, and their certificates cannot be used."""
+
+    name: ClassVar = EventName.NOT_ENCRYPTED_HELD
+    trace: TraceId
+    recipients: int
     why: str

@@ -1,7 +1,7 @@
 """May this certificate speak for this address? RFC 8550, RFC 5280. PURE: the time and whom we trust are arguments.
 
 Promises
-    Yes only if somebody we trust vouches for it at that time, it is for signing mail, it was not withdrawn, and it
+    Yes only if somebody we trust vouches for it at that time, it is for that use of mail, it was not withdrawn, and it
     holds the very address, letter by letter before the "@".
 """
 
@@ -10,7 +10,9 @@ from contextlib import suppress
 from datetime import datetime
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
@@ -18,18 +20,28 @@ from carepost.message.smime_model import Fault, Signer, Trust
 from carepost.message.smime_signed import Rejected
 
 _CHAIN_MAX = 5
+_RSA_BITS_MIN = 2_048
 
 
 def vouched_for(
-    certificate: x509.Certificate, others: Sequence[x509.Certificate], *, address: str, trust: Trust, at: datetime
+    certificate: x509.Certificate,
+    others: Sequence[x509.Certificate],
+    *,
+    address: str,
+    trust: Trust,
+    at: datetime,
+    sealing: bool = False,
 ) -> Signer:
-    """Who the certificate says that `address` is. Raises Rejected."""
+    """Who the certificate says that `address` is; `sealing`: to encrypt to them, not to believe what they sign.
+
+    Raises Rejected.
+    """
     if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
         raise Rejected(Fault.EXPIRED)
     fingerprint = certificate.fingerprint(hashes.SHA256())
     if fingerprint in trust.withdrawn:
         raise Rejected(Fault.REVOKED)
-    if not _is_for_signing_mail(certificate):
+    if not (_is_for_sealing_mail(certificate, at) if sealing else _is_for_signing_mail(certificate)):
         raise Rejected(Fault.WRONG_USE)
     _check_chain(certificate, others, trust, at)
     if not any(_same(address, one) for one in addresses_in(certificate)):
@@ -87,6 +99,16 @@ def _is_for_signing_mail(certificate: x509.Certificate) -> bool:
                 return False
         return _is_for_mail(certificate)
     except ValueError:
+        return False
+
+
+def _is_for_sealing_mail(certificate: x509.Certificate, at: datetime) -> bool:
+    """The key is RSA of a length that is still safe: all that envelopes are sealed for."""
+    try:
+        key = certificate.public_key()
+        safe = isinstance(key, rsa.RSAPublicKey) and key.key_size >= _RSA_BITS_MIN
+        return safe and may_encrypt_to(certificate, at)
+    except (ValueError, UnsupportedAlgorithm):
         return False
 
 

@@ -1,8 +1,10 @@
-"""Rows of mailboxes' certificates to values, and back. The only caller of certificates.sql."""
+"""Rows of mailboxes' and correspondents' certificates to values, and back. The only caller of certificates.sql."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from carepost.base.ids import OrganisationId
 from carepost.infra.db import Transaction
 from carepost.infra.sql import load_queries
 from carepost.store.model import MailboxLike
@@ -44,6 +46,38 @@ async def certificates(tx: Transaction, mailbox: MailboxLike, *, limit: int) -> 
 
 async def remove(tx: Transaction, mailbox: MailboxLike, fingerprint: bytes) -> bool:
     return await tx.maybe(SQL["remove_certificate"], {**_of(mailbox), "fingerprint": fingerprint}) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class CorrespondentRow:
+    token: bytes
+    fingerprint: bytes
+    certificate: bytes = field(repr=False)  # sealed
+
+
+async def put_correspondent(tx: Transaction, organisation: OrganisationId, **values: object) -> None:
+    await tx.run(SQL["put_correspondent"], {"organisation": organisation, **values})
+
+
+async def correspondents(
+    tx: Transaction, organisation: OrganisationId, tokens: Collection[bytes]
+) -> list[CorrespondentRow]:
+    rows = await tx.all(SQL["correspondents"], {"organisation": organisation, "tokens": list(tokens)})
+    return [CorrespondentRow(row["token"], row["fingerprint"], row["certificate"]) for row in rows]
+
+
+async def correspondents_page(
+    tx: Transaction, organisation: OrganisationId, *, after: bytes, limit: int
+) -> list[CorrespondentRow]:
+    values = {"organisation": organisation, "after": after, "limit": limit}
+    rows = await tx.all(SQL["correspondents_page"], values)
+    return [CorrespondentRow(row["token"], row["fingerprint"], row["certificate"]) for row in rows]
+
+
+async def remove_correspondent(tx: Transaction, organisation: OrganisationId, token: bytes) -> bytes | None:
+    """The fingerprint of what was removed; None when there was none."""
+    row = await tx.maybe(SQL["remove_correspondent"], {"organisation": organisation, "token": token})
+    return None if row is None else bytes(row["fingerprint"])
 
 
 def _of(mailbox: MailboxLike) -> dict[str, object]:

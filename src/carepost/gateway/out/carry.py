@@ -14,7 +14,7 @@ from itertools import groupby
 from carepost.audit.events import Event
 from carepost.audit.events_mail import MailDelivered
 from carepost.audit.events_rules import DisclaimerLeftOut
-from carepost.audit.events_smime import SignatureLeftOut
+from carepost.audit.events_smime import NotEncryptedHeld, SignatureLeftOut
 from carepost.audit.model import Actor
 from carepost.audit.record import AuditTrail
 from carepost.base.address import EmailAddress
@@ -28,13 +28,14 @@ from carepost.gateway.examine import aside
 from carepost.gateway.out import repo as out_repo
 from carepost.gateway.out.copies import Form, forms, received_field, stamped
 from carepost.gateway.out.decide import Spread
+from carepost.gateway.out.encrypt import EncryptsMail, NobodyEncrypts, encrypted, held_words
 from carepost.gateway.out.files import CarriesFiles, WithoutFiles
 from carepost.gateway.out.open import OpenRecipient
 from carepost.gateway.out.outgoing import OutDoor, RecipientState, Route
 from carepost.gateway.out.ports import LinkWanted, MakesLinks, Queue
 from carepost.gateway.out.repo import Change, StoredOutgoing
 from carepost.gateway.out.rules import LooksUpRules, ServiceRulesOnly
-from carepost.gateway.out.seal import OutDetails
+from carepost.gateway.out.seal import OutDetails, OutOutcome, Sealing
 from carepost.gateway.out.sign import NobodySigns, SignsMail, Unsigned, signed
 from carepost.gateway.stored import without_pretence
 from carepost.gateway.verdict import Details, KeptRecipient, SearchBy, findable, seal_details
@@ -48,6 +49,7 @@ from carepost.message.words import search_text
 from carepost.policy.actions import Action
 from carepost.policy.rules import OutgoingRules
 from carepost.portal.model import Agreed
+from carepost.store.correspondent_certificates import Unusable, Usable
 from carepost.store.large_files import LargeFile
 from carepost.store.model import MailboxRef
 from carepost.store.objects import Delivery, Prepared, lay_in, prepare_object, store_object
@@ -86,6 +88,7 @@ class _Added:
     under: Disclaimer | None
     files: Sequence[LargeFile]
     signer: KeyPair | Unsigned | None = field(repr=False)
+    sealing: Mapping[str, Usable | Unusable] = field(repr=False)  # by the key of the address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,7 @@ class Load:
     files: Sequence[LargeFile] = ()  # too large for email
     left_out: Disclaimed | None = None  # why what leaves has no disclaimer
     unsigned: Unsigned | None = None  # why what leaves is not signed, though it should be
+    unsealed: Mapping[int, Unusable] = field(default_factory=dict)  # whom it must be encrypted for, and cannot be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +125,7 @@ class Carrying:
     rules: LooksUpRules = field(default_factory=ServiceRulesOnly)
     files: CarriesFiles = field(default_factory=WithoutFiles)
     signs: SignsMail = field(default_factory=NobodySigns)
+    encrypts: EncryptsMail = field(default_factory=NobodyEncrypts)
 
     async def load(self, message: Message, to: Sequence[OpenRecipient]) -> Load:
         """Seal every form that these recipients get. Holds nothing meanwhile."""
@@ -128,7 +133,9 @@ class Carrying:
         under = _disclaimer(await self.rules.of(message.organisation))
         files = await self.files.of_outgoing(message.organisation, message.row.id)
         signer = await self.signs.signer(MailboxRef(message.row.mailbox, message.organisation))
-        added = _Added(under, files, signer)
+        relayed = [one.address for one in to if one.row.route is Route.RELAY]
+        sealing = await self.encrypts.certificates(message.organisation, relayed)
+        added = _Added(under, files, signer, sealing)
         load = await aside(len(message.raw) * max(1, len(to) // 10), lambda: self._load(message, to, added))
         ready = {form.seqs[0]: await self.links.prepare(_wanted(load, form)) for form in load.links}
         return replace(load, ready=ready)
@@ -142,7 +149,7 @@ class Carrying:
         wire: list[_Wire] = []
         links: list[Form] = []
         came_to: set[Disclaimed] = set()
-        unsigned: Unsigned | None = None
+        unsigned, unsealed = None, dict[int, Unusable]()
         for form in self._forms(message, by_seq):
             told = Form(self.files.told(form.raw, added.files), form.seqs)
             inside += self._inside(message, told, by_seq, received)
@@ -157,7 +164,8 @@ class Carrying:
             if relayed:
                 # R126: last of what changes it; DKIM, in the queue, signs the signed form.
                 whole, unsigned = signed(leaving, added.signer)
-                wire.append(_Wire(_prepared(message.organisation, stamped(whole, received=received)), relayed))
+                found = {seq: added.sealing.get(by_seq[seq].address.key) for seq in relayed}
+                wire += self._wires(message.organisation, whole, found, unsealed, received)
             links += [Form(leaving, (seq,)) for seq in linked]
         return Load(
             message=message,
@@ -168,7 +176,32 @@ class Carrying:
             files=added.files,
             left_out=next(iter(sorted(came_to & _LEFT_OUT)), None),
             unsigned=unsigned,
+            unsealed=unsealed,
         )
+
+    def _wires(
+        self,
+        organisation: OrganisationId,
+        raw: bytes,
+        to: Mapping[int, Usable | Unusable | None],
+        unsealed: dict[int, Unusable],
+        received: bytes,
+    ) -> list[_Wire]:
+        """One form for each whom it is encrypted for, one for all others. Whom it cannot be for goes to `unsealed`."""
+        leaving: dict[tuple[int, ...], bytes] = {}
+        if plain := tuple(seq for seq, found in to.items() if found is None):
+            leaving[plain] = raw
+        for seq, found in to.items():
+            if found is None:
+                continue
+            sealed = encrypted(raw, found)
+            if isinstance(sealed, Unusable):
+                unsealed[seq] = sealed
+            else:
+                leaving[(seq,)] = sealed
+        return [
+            _Wire(_prepared(organisation, stamped(form, received=received)), seqs) for seqs, form in leaving.items()
+        ]
 
     def _forms(self, message: Message, by_seq: Mapping[int, OpenRecipient]) -> list[Form]:
         raw = without_pretence(message.raw, authserv_id=self.host)
@@ -205,6 +238,9 @@ class Carrying:
             await self._link(tx, load, form, at=at)
             changes += [Change(seq, RecipientState.QUEUED) for seq in form.seqs]
         events: list[tuple[OrganisationId, Event]] = []
+        if load.unsealed:
+            changes += await self._held(tx, load)
+            events += [(message.organisation, one) for one in _told_of_held(load)]
         if load.left_out is not None:
             events.append((message.organisation, DisclaimerLeftOut(trace=message.row.trace, why=load.left_out.value)))
         if load.unsigned is not None:
@@ -241,6 +277,16 @@ class Carrying:
             await self.audit.record(tx, actor, event)
             if whose != organisation:
                 await tx.act_for(organisation)
+
+    async def _held(self, tx: Transaction, load: Load) -> list[Change]:
+        """R126: never in clear to whom mail is encrypted for. A person looks, and the sender reads why."""
+        message = load.message
+        public = (await repo.intakes(tx, message.organisation, [])).organisation
+        sealing = Sealing(message.organisation, message.row.trace, public)
+        return [
+            Change(seq, RecipientState.HELD, sealing.outcome(seq, OutOutcome(says=held_words(unusable))))
+            for seq, unusable in load.unsealed.items()
+        ]
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -372,6 +418,13 @@ _AT_REST = {Route.HOLD: RecipientState.HELD, Route.REFUSE: RecipientState.REFUSE
 
 
 _LEFT_OUT = frozenset({Disclaimed.SEALED, Disclaimed.NO_PLACE})
+
+
+def _told_of_held(load: Load) -> list[Event]:
+    """One for each reason."""
+    whys = [one.why for one in load.unsealed.values()]
+    trace = load.message.row.trace
+    return [NotEncryptedHeld(trace=trace, recipients=whys.count(why), why=why) for why in dict.fromkeys(whys)]
 
 
 def _disclaimer(rules: OutgoingRules) -> Disclaimer | None:

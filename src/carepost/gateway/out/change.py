@@ -32,6 +32,7 @@ from carepost.directory.service import Directory
 from carepost.gateway import repo
 from carepost.gateway.out import repo as out_repo
 from carepost.gateway.out.carry import Carrying, Message
+from carepost.gateway.out.encrypt import held_words
 from carepost.gateway.out.open import Opening, OpenRecipient, locked
 from carepost.gateway.out.outgoing import (
     Draft,
@@ -158,6 +159,8 @@ class Changing:
         raw = await self.opening.raw(organisation, known)
         message = Message(organisation=organisation, row=row, details=details, raw=raw)
         load = await self.carrying.load(message, chosen)
+        if load.unsealed:
+            raise NotPossible(held_words(next(iter(load.unsealed.values()))))
         await carriage.prepare(organisation, row, details, chosen)
         at = self.clock.now()
         async with self.opening.db.transaction(organisation) as tx:

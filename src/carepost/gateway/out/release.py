@@ -7,7 +7,6 @@ Promises
     One message that cannot go does not hold up the others: it comes again later, and is counted.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -20,6 +19,7 @@ from carepost.directory.service import Directory
 from carepost.gateway.out import letters as out_letters
 from carepost.gateway.out import repo as out_repo
 from carepost.gateway.out.carry import Carrying, Load, Message
+from carepost.gateway.out.encrypt import held_words
 from carepost.gateway.out.open import Opening, OpenRecipient, locked
 from carepost.gateway.out.outgoing import OutState, RecipientState, Route
 from carepost.gateway.out.people import names_of
@@ -104,7 +104,7 @@ class Release:
             return
         message, to = found
         load = await self.carrying.load(message, to)
-        letter = await self._letter(message, to)
+        letter = await self._letter(load)
         at = self.clock.now()
         async with self.opening.db.transaction(due.organisation) as tx:
             row = await locked(tx, due.organisation, due.outgoing)
@@ -156,16 +156,23 @@ class Release:
         """The mailbox knows them from now on, by the names that the message gives them. Not before it leaves: who is
         written to by mistake, and spared by an undo, is asked about the next time too."""
         message = load.message
-        to = [one.address for one in load.recipients.values() if one.row.route in _WRITTEN_TO]
+        to = [
+            one.address
+            for seq, one in load.recipients.items()
+            if one.row.route in _WRITTEN_TO and seq not in load.unsealed
+        ]
         if to and message.row.person is not None:
             header = message.raw[: message.raw.find(b"\r\n\r\n") + 4]
             names = names_of(parse(header))
             await self.written.note_sent(tx, message.organisation, message.row.mailbox, to, at, names=names)
 
-    async def _letter(self, message: Message, to: Sequence[OpenRecipient]) -> SealedLetter | None:
-        """Who was refused while others get it: the sender reads it in the inbox that they sent from."""
-        refused = [one for one in to if one.row.route is Route.REFUSE]
-        mailbox = await self.directory.mailbox(message.organisation, message.row.mailbox) if refused else None
+    async def _letter(self, load: Load) -> SealedLetter | None:
+        """Who does not get it while others do, refused or waiting for a certificate (R126): the sender reads it in the
+        inbox that they sent from."""
+        message, people = load.message, load.recipients
+        failed = [(one.address, one.details.says) for one in people.values() if one.row.route is Route.REFUSE]
+        failed += [(people[seq].address, held_words(unusable)) for seq, unusable in load.unsealed.items()]
+        mailbox = await self.directory.mailbox(message.organisation, message.row.mailbox) if failed else None
         inbox = Inbox.of(mailbox) if mailbox is not None else None
         if mailbox is None or inbox is None:
             return None
@@ -175,7 +182,7 @@ class Release:
             outgoing=message.row.id,
             trace=message.row.trace,
             subject=message.details.subject,
-            failed=[(one.address, one.details.says) for one in refused],
+            failed=failed,
             at=self.clock.now(),
         )
         return self.post.seal(inbox, raw)
@@ -230,8 +237,8 @@ def _released(load: Load) -> OutgoingReleased:
         trace=load.message.row.trace,
         mailbox=load.message.row.mailbox,
         inside=routes.count(Route.INSIDE),
-        relayed=routes.count(Route.RELAY),
+        relayed=routes.count(Route.RELAY) - len(load.unsealed),
         links=routes.count(Route.PORTAL),
-        held=routes.count(Route.HOLD),
+        held=routes.count(Route.HOLD) + len(load.unsealed),
         refused=routes.count(Route.REFUSE),
     )
