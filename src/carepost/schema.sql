@@ -1114,14 +1114,18 @@ CREATE TABLE correspondent (
     patient          boolean     NOT NULL DEFAULT false,
     -- R178: when and how somebody made sure that the address is theirs.
     verified_at      timestamptz,
-    verified_how     text        CHECK (verified_how IN ('in person', 'by telephone', 'by letter', 'by code')),
+    verified_how     text        CHECK (verified_how IN ('in person', 'by telephone', 'by letter', 'by code',
+                                 'by link')),
     -- R150: not suggested any more, but what is known of consent and checks stays.
     forgotten        boolean     NOT NULL DEFAULT false,
+    -- R130: when whoever reads the address said that they are not who was meant. A check of any kind takes it back.
+    denied_at        timestamptz,
     PRIMARY KEY (organisation_id, mailbox_id, token),
     FOREIGN KEY (organisation_id, mailbox_id) REFERENCES mailbox,
     FOREIGN KEY (organisation_id, consented_to) REFERENCES person,
     CONSTRAINT correspondent_verified CHECK ((verified_at IS NULL) = (verified_how IS NULL)),
-    CONSTRAINT correspondent_consented CHECK ((consented_at IS NULL) = (consented_to IS NULL))
+    CONSTRAINT correspondent_consented CHECK ((consented_at IS NULL) = (consented_to IS NULL)),
+    CONSTRAINT correspondent_denied CHECK (denied_at IS NULL OR verified_at IS NULL)
 );
 CREATE INDEX correspondent_by_use ON correspondent (organisation_id, mailbox_id, last_at DESC NULLS LAST);
 
@@ -1255,7 +1259,7 @@ CREATE TABLE portal_budget (
 CREATE TABLE secure_message (
     organisation_id bigint      NOT NULL REFERENCES organisation,
     id              bigint      GENERATED ALWAYS AS IDENTITY,
-    kind            text        NOT NULL CHECK (kind IN ('letter', 'invitation')),
+    kind            text        NOT NULL CHECK (kind IN ('letter', 'invitation', 'confirmation')),
     mailbox_id      bigint      NOT NULL,
     -- The message it is a copy of; NULL for invitations and for copies given to who asked.
     outgoing_id     bigint,
@@ -1286,7 +1290,7 @@ CREATE TABLE secure_message (
     FOREIGN KEY (organisation_id, object_id) REFERENCES object,
     CONSTRAINT secure_message_key CHECK ((object_id IS NULL) = (wrapped IS NULL)),
     CONSTRAINT secure_message_body CHECK (state = 'open' OR object_id IS NULL),
-    CONSTRAINT secure_message_content CHECK (kind = 'invitation' OR state <> 'open' OR object_id IS NOT NULL)
+    CONSTRAINT secure_message_content CHECK (kind IN ('invitation', 'confirmation') OR state <> 'open' OR object_id IS NOT NULL)
 );
 CREATE INDEX secure_message_of_outgoing ON secure_message (organisation_id, outgoing_id, seq) WHERE outgoing_id IS NOT NULL;
 CREATE INDEX secure_message_of_mailbox ON secure_message (organisation_id, mailbox_id, id DESC);
@@ -1332,7 +1336,7 @@ CREATE TABLE portal_event (
     at              timestamptz NOT NULL,
     what            text        NOT NULL CHECK (what IN ('made', 'noticed', 'code sent', 'wrong', 'opened', 'read',
                         'downloaded', 'replied', 'asked', 'frozen', 'extended', 'revoked', 'expired', 'passkey kept',
-                        'passkey removed', 'passkey copied')),
+                        'passkey removed', 'passkey copied', 'confirmed', 'denied')),
     -- From which network: sealed to the organisation.
     details         bytea,
     PRIMARY KEY (organisation_id, message_id, number),

@@ -31,7 +31,7 @@ from carepost.gateway.out.outgoing import (
     Submitted,
 )
 from carepost.policy.actions import Action, Decision
-from carepost.portal.model import AccessRequest, Level, RecipientRecord
+from carepost.portal.model import AccessRequest, Kind, Level, RecipientRecord
 
 
 @dataclass
@@ -152,9 +152,17 @@ class OutboundDesk:
         self.done.append(("settle", (message, request, approve)))
 
     async def invite(
-        self, actor: Actor, access: object, address: EmailAddress, *, sender_name: str, organisation_name: str
+        self,
+        actor: Actor,
+        access: object,
+        address: EmailAddress,
+        *,
+        sender_name: str,
+        organisation_name: str,
+        kind: Kind = Kind.INVITATION,
     ) -> None:
-        self.done.append(("invite", (str(address), sender_name)))
+        deed = "ask first" if kind is Kind.CONFIRMATION else "invite"
+        self.done.append((deed, (str(address), sender_name)))
 
     async def entries(self, addresses: Sequence[EmailAddress]) -> dict[str, DirectoryEntry]:
         return {one.key: entry for one in addresses if (entry := self.listed.get(one.key)) is not None}

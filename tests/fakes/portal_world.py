@@ -12,13 +12,15 @@ from carepost.base.address import EmailAddress
 from carepost.base.errors import NotAllowed
 from carepost.base.ids import OrganisationId, OutgoingId, new_trace_id
 from carepost.delivery.dispatch import Dispatch
+from carepost.directory.correspondents import Correspondents
 from carepost.directory.model import MailboxRecord
 from carepost.infra.db import Transaction
 from carepost.message.compose import compose
 from carepost.message.parse import parse
 from carepost.portal.asking import Asking
 from carepost.portal.budgets import Budgets
-from carepost.portal.model import Level, Made, PortalLetter, PortalPolicy
+from carepost.portal.confirming import Confirming
+from carepost.portal.model import Kind, Level, Made, PortalLetter, PortalPolicy
 from carepost.portal.post import PortalPost
 from carepost.portal.reading import Reading
 from carepost.portal.replying import Reply, Replying
@@ -104,11 +106,15 @@ class PortalWorld(GatewayWorld):
         self.reading = Reading(messages=self.secure, budgets=budgets, texts=self.texts)
         self.replying = Replying(reading=self.reading, receive=self.received)
         self.asking = Asking(reading=self.reading)
+        self.correspondents = Correspondents(
+            db=self.db, directory=self.directory, keys=self.keys, edge=self.edge, audit=self.audit, clock=self.clock
+        )
         site = PortalSite(
             policy=policy,
             reading=self.reading,
             replying=self.replying,
             asking=self.asking,
+            confirming=Confirming(reading=self.reading, known=self.correspondents),
             notes=Notes(b"p" * 32, self.clock),
         )
         self.site, self.app = site, build_portal(site, portal_doors())
@@ -150,6 +156,20 @@ class PortalWorld(GatewayWorld):
         ready = await self.secure.prepare(letter)
         async with self.db.transaction(self.ours) as tx:
             return await self.secure.make(tx, ready)
+
+    async def ask_first(self) -> Made:
+        """Is this you? R130."""
+        return await self.secure.invite(
+            self.nurse,
+            organisation=self.ours,
+            mailbox=self.mailbox.id,
+            address=PATIENT,
+            sender=self.mailbox.address,
+            sender_name="Asha Rao",
+            organisation_name="Riverside Medical Practice",
+            writer=EmailAddress.parse("secure-messages@riverside.example"),
+            kind=Kind.CONFIRMATION,
+        )
 
     def letter(self, text: str = "Your results are normal.", **given: object) -> bytes:
         to = given.pop("to", str(PATIENT))

@@ -149,6 +149,21 @@ def test_from_the_notice_to_the_text_in_three_steps(portal: Portal, reader: Call
     assert_accessible(page)
 
 
+def test_somebody_says_whether_this_is_them(portal: Portal, reader: Callable[..., Page]) -> None:
+    portal.world.clock.advance(timedelta(hours=1))
+    made, page = portal.do(portal.world.ask_first()), reader(width=320)
+    page.goto(made.link)
+    page.get_by_role("button", name="Send me a code").click()
+    type_code(portal, page)
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("heading", name="Is this you?").wait_for()
+    assert_accessible(page)
+    photograph(page, "secure-is-this-you-320")
+    page.get_by_role("button", name="Yes, this is me").click()
+    page.get_by_role("heading", name="Thank you").wait_for()
+    assert_accessible(page)
+
+
 def test_without_script_and_with_agreed_words(portal: Portal, reader: Callable[..., Page]) -> None:
     made, page = portal.send(phrase="seven green bottles hanging"), reader(width=390, script=False)
     page.goto(made.link)

@@ -104,7 +104,7 @@ def mail_out_rooms(
     settings, db, clock, directory = areas.settings, areas.db, areas.clock, areas.directory.look
     opening, post, follow = _opening(areas), _post(areas), follow_room(areas)
     follow.portal.append(links)
-    correspondents, rules = _correspondents(areas), rules_keeping(areas)
+    correspondents, rules = correspondents_of(areas), rules_keeping(areas)
     carrying, files = _carrying(areas, queue, links, rules), files_out(areas)
     changing = Changing(opening=opening, carrying=carrying, directory=directory, audit=areas.audit, clock=clock)
     prompts, storms = Prompts(db=db, clock=clock), StormBreaker(db=db, edge=areas.edge, clock=clock)
@@ -161,7 +161,7 @@ def _release(areas: Areas, carrying: Carrying, correspondents: Correspondents) -
     )
 
 
-def _correspondents(areas: Areas) -> Correspondents:
+def correspondents_of(areas: Areas) -> Correspondents:
     return Correspondents(
         db=areas.db,
         directory=areas.directory.look,

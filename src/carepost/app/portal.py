@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, ip_address
 from carepost.app.areas import Areas
 from carepost.app.delivery_rooms import delivery_rooms
 from carepost.app.large_files import large_files
-from carepost.app.mail_out import follow_room
+from carepost.app.mail_out import correspondents_of, follow_room
 from carepost.app.pages import canonical, serve
 from carepost.app.relay import inbound_gateway
 from carepost.audit.model import Actor
@@ -32,10 +32,12 @@ from carepost.infra.tls import ServerTls
 from carepost.message.compose import format_date
 from carepost.portal.asking import Asking
 from carepost.portal.budgets import Budgets
+from carepost.portal.confirming import Confirming
 from carepost.portal.files import PortalFiles
 from carepost.portal.model import (
     AccessRequest,
     AccessRequestId,
+    Kind,
     Level,
     PortalPolicy,
     RecipientRecord,
@@ -163,7 +165,14 @@ class SenderDesk:
         await self.asking.settle(actor, organisation, message, request, approve=approve)
 
     async def invite(
-        self, actor: Actor, access: MailboxAccess, address: EmailAddress, *, sender_name: str, organisation_name: str
+        self,
+        actor: Actor,
+        access: MailboxAccess,
+        address: EmailAddress,
+        *,
+        sender_name: str,
+        organisation_name: str,
+        kind: Kind = Kind.INVITATION,
     ) -> None:
         sender = access.mailbox.address
         await self.secure.invite(
@@ -175,6 +184,7 @@ class SenderDesk:
             sender_name=sender_name,
             organisation_name=organisation_name,
             writer=self.secure.policy.writer_for(sender),
+            kind=kind,
         )
 
 
@@ -241,6 +251,7 @@ def portal_site(areas: Areas, rooms: PortalRooms, receive: Receive | None = None
         reading=rooms.reading,
         replying=Replying(reading=rooms.reading, receive=receive),
         asking=rooms.asking,
+        confirming=Confirming(reading=rooms.reading, known=correspondents_of(areas)),
         notes=Notes(secret, areas.clock),
         files=PortalFiles(reading=rooms.reading, files=large_files(areas)),
         product=settings.service.name,

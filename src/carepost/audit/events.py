@@ -62,6 +62,7 @@ class EventName(StrEnum):
     CONSENT_NOTED = "directory.correspondent.consent_noted"
     PATIENT_FLAGGED = "directory.correspondent.patient_flagged"
     CORRESPONDENT_VERIFIED = "directory.correspondent.verified"
+    CORRESPONDENT_DENIED = "directory.correspondent.denied"
     CORRESPONDENT_FORGOTTEN = "directory.correspondent.forgotten"
     WORDING_CHANGED = "directory.wording.changed"
     WORDING_REMOVED = "directory.wording.removed"

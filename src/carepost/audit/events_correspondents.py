@@ -40,6 +40,15 @@ class CorrespondentVerified(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CorrespondentDenied(Event):
+    """Whoever reads the address said that they are not who was meant (R130)."""
+
+    name: ClassVar = EventName.CORRESPONDENT_DENIED
+    mailbox: MailboxId
+    correspondent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CorrespondentForgotten(Event):
     """R150."""
 

@@ -19,6 +19,7 @@ import msgspec
 
 from carepost.audit.events_correspondents import (
     ConsentNoted,
+    CorrespondentDenied,
     CorrespondentForgotten,
     CorrespondentVerified,
     PatientFlagged,
@@ -142,6 +143,21 @@ class Correspondents:
             await repo.set_verified(tx, mailbox.organisation, mailbox.id, token, at=self.clock.now(), how=how.value)
             event = CorrespondentVerified(mailbox=mailbox.id, correspondent=token.hex(), how=how.value)
             await self.audit.record(tx, actor, event)
+
+    async def note_answer(
+        self, tx: Transaction, actor: Actor, mailbox: MailboxPlace, address: EmailAddress, *, is_theirs: bool
+    ) -> None:
+        """Whoever reads the address says whether they are who was meant (R130). The caller has made sure of it."""
+        organisation, token = mailbox.organisation, await self._meet(tx, mailbox, address)
+        if not is_theirs:
+            await repo.set_denied(tx, organisation, mailbox.id, token, at=self.clock.now())
+            denied = CorrespondentDenied(mailbox=mailbox.id, correspondent=token.hex())
+            await self.audit.record(tx, actor, denied)
+            return
+        how = HowVerified.BY_LINK.value
+        await repo.set_verified(tx, organisation, mailbox.id, token, at=self.clock.now(), how=how)
+        verified = CorrespondentVerified(mailbox=mailbox.id, correspondent=token.hex(), how=how)
+        await self.audit.record(tx, actor, verified)
 
     async def forget(self, actor: Actor, mailbox: MailboxPlace, address: EmailAddress) -> None:
         """Take a stale address off the suggestions (R150). Raises NotAllowed; NotPossible when it is not there."""
@@ -293,6 +309,7 @@ def _known(row: repo.KnownRow | None) -> Known:
         patient=row.patient,
         verified_at=row.verified_at,
         verified_how=None if row.verified_how is None else HowVerified(row.verified_how),
+        denied=row.denied_at is not None,
     )
 
 

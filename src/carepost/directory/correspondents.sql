@@ -106,7 +106,7 @@ SELECT one, other, times
 
 -- known --
 -- What is known of these addresses, without opening any.
-SELECT token, times, last_at, consented_at, patient, verified_at, verified_how
+SELECT token, times, last_at, consented_at, patient, verified_at, verified_how, denied_at
   FROM correspondent
  WHERE organisation_id = %(organisation)s AND mailbox_id = %(mailbox)s AND token = ANY(%(tokens)s);
 
@@ -136,7 +136,12 @@ UPDATE correspondent SET patient = %(patient)s
 
 -- set_verified --
 -- Somebody made sure that the address is theirs (R178).
-UPDATE correspondent SET verified_at = %(at)s, verified_how = %(how)s
+UPDATE correspondent SET verified_at = %(at)s, verified_how = %(how)s, denied_at = NULL
+ WHERE organisation_id = %(organisation)s AND mailbox_id = %(mailbox)s AND token = %(token)s;
+
+-- set_denied --
+-- Whoever reads the address says that they are not who was meant: no check of before counts any more (R130).
+UPDATE correspondent SET verified_at = NULL, verified_how = NULL, denied_at = %(at)s
  WHERE organisation_id = %(organisation)s AND mailbox_id = %(mailbox)s AND token = %(token)s;
 
 -- forget_correspondent --
@@ -147,8 +152,8 @@ UPDATE correspondent SET forgotten = true, times = 0
 -- forget_strangers --
 -- Rows that say nothing any more: nobody was written to for so long, and there is no consent, check or flag to keep.
 DELETE FROM correspondent
- WHERE organisation_id = %(organisation)s AND consented_at IS NULL AND verified_at IS NULL AND NOT patient
-   AND (forgotten OR last_at < %(before)s);
+ WHERE organisation_id = %(organisation)s AND consented_at IS NULL AND verified_at IS NULL AND denied_at IS NULL
+   AND NOT patient AND (forgotten OR last_at < %(before)s);
 
 -- forget_company --
 -- Pairs that have not been written to together for so long.

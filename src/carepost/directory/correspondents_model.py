@@ -49,6 +49,7 @@ class HowVerified(StrEnum):
     BY_TELEPHONE = "by telephone"
     BY_LETTER = "by letter"
     BY_CODE = "by code"
+    BY_LINK = "by link"  # they said so themselves on the portal (R130): never noted by hand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,7 @@ class Known:
     patient: bool = False
     verified_at: datetime | None = None
     verified_how: HowVerified | None = None
+    denied: bool = False  # they said that they are not who was meant (R130)
 
     def is_verified(self, now: datetime, policy: CorrespondentsPolicy | None = None) -> bool:
         policy = policy or CorrespondentsPolicy()

@@ -37,6 +37,7 @@ class KnownRow:
     patient: bool
     verified_at: datetime | None
     verified_how: str | None
+    denied_at: datetime | None
 
 
 async def publish(tx: Transaction, organisation: OrganisationId, mailbox: MailboxId) -> None:
@@ -169,6 +170,13 @@ async def set_verified(
 ) -> None:
     values = {"organisation": organisation, "mailbox": mailbox, "token": token, "at": at, "how": how}
     await tx.run(SQL["set_verified"], values)
+
+
+async def set_denied(
+    tx: Transaction, organisation: OrganisationId, mailbox: MailboxId, token: bytes, *, at: datetime
+) -> None:
+    values = {"organisation": organisation, "mailbox": mailbox, "token": token, "at": at}
+    await tx.run(SQL["set_denied"], values)
 
 
 async def forget(tx: Transaction, organisation: OrganisationId, mailbox: MailboxId, token: bytes) -> bool:

@@ -71,6 +71,28 @@ def invitation(head: Letterhead, *, link: str, expires_at: datetime) -> bytes:
     return _letter(head, f"{name} asks you to write to them", lines, link, after)
 
 
+def confirmation(head: Letterhead, *, link: str, expires_at: datetime) -> bytes:
+    """Asks whether an address is theirs, before anything that matters is sent to it. R130."""
+    name = head.organisation_name
+    lines = [
+        f"{name} wants to be sure that this email address is right, before they write to it.",
+        "Open this address in any browser, and say whether this is you. You do not need an account or an app:",
+    ]
+    after = [
+        (
+            "You will be asked to press a button. We then send an 8-digit code to this email address, which proves "
+            "that it is you. Nothing is sent to you before you have answered."
+        ),
+        f"You can answer until {_day(expires_at)}.",
+        (
+            "We never ask for the password of your email. If you are not sure that this is genuine, telephone "
+            f"{name} on a number that you already have."
+        ),
+        "This is not for emergencies. If you need help now, call 111. In an emergency call 999.",
+    ]
+    return _letter(head, f"{name} asks whether this is your email address", lines, link, after)
+
+
 def code_letter(head: Letterhead, *, code: str, minutes: int) -> bytes:
     name = head.organisation_name
     spaced = f"{code[:4]} {code[4:]}"

@@ -27,6 +27,7 @@ class Level(StrEnum):
 class Kind(StrEnum):
     LETTER = "letter"
     INVITATION = "invitation"  # no content: the outsider is asked to write first
+    CONFIRMATION = "confirmation"  # no content: the outsider is asked whether this is them (R130)
 
 
 class State(StrEnum):
@@ -58,6 +59,8 @@ class What(StrEnum):
     EXTENDED = "extended"
     REVOKED = "revoked"
     EXPIRED = "expired"
+    CONFIRMED = "confirmed"  # yes, this is me (R130)
+    DENIED = "denied"  # no, this is not me
     PASSKEY_KEPT = "passkey kept"
     PASSKEY_REMOVED = "passkey removed"
     PASSKEY_COPIED = "passkey copied"  # its counter did not grow: it is not accepted any more

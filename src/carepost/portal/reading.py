@@ -219,6 +219,8 @@ class Reading:
                 raise AskAgain
             if message.kind is Kind.INVITATION:
                 return message, b""
+            if message.kind is Kind.CONFIRMATION:
+                raise NotPossible("There is nothing to read here: you were asked whether this is you.")
             unseal = await self._unseal(tx, standing, browser)
             if reads:
                 await self._note(

@@ -27,7 +27,7 @@ from carepost.infra.vault import EdgeKey
 from carepost.message.parse import parse
 from carepost.message.summary import summarise
 from carepost.portal import links, repo
-from carepost.portal.invitations import Letterhead, invitation
+from carepost.portal.invitations import Letterhead, confirmation, invitation
 from carepost.portal.model import (
     Agreed,
     Details,
@@ -177,8 +177,9 @@ class SecureMessages:
         sender_name: str,
         organisation_name: str,
         writer: EmailAddress,
+        kind: Kind = Kind.INVITATION,
     ) -> Made:
-        """Ask an outsider to write to a mailbox: a link without content goes to them by mail.
+        """Ask an outsider to write to a mailbox, or whether this is them: a link without content goes to them by mail.
 
         The caller has asked whether the actor may send from the mailbox. Raises NotPossible over the day's number.
         """
@@ -190,15 +191,16 @@ class SecureMessages:
             key = self.edge.token(organisation, "portal invitations", str(mailbox))
             if await repo.spend(tx, key, now=now, since=now - timedelta(days=1)) > self.policy.invitations_per_day:
                 raise NotPossible("This mailbox has invited as many people as it may in a day. Try again tomorrow.")
-            made = await self._insert(tx, actor, organisation, details, **self._without_content(mailbox))
+            made = await self._insert(tx, actor, organisation, details, **self._without_content(kind, mailbox))
             head = Letterhead(organisation_name=organisation_name, writer=writer, to=address, at=now)
-            raw = invitation(head, link=made.link, expires_at=made.expires_at)
+            letter = confirmation if kind is Kind.CONFIRMATION else invitation
+            raw = letter(head, link=made.link, expires_at=made.expires_at)
             await self.post.send(tx, organisation, address, raw, reverse_path=sender)
         return made
 
-    def _without_content(self, mailbox: MailboxId) -> dict[str, Any]:
+    def _without_content(self, kind: Kind, mailbox: MailboxId) -> dict[str, Any]:
         return {
-            "kind": Kind.INVITATION,
+            "kind": kind,
             "mailbox": mailbox,
             "outgoing": None,
             "seq": 0,

@@ -129,7 +129,8 @@ def build(policy: WebPolicy, rooms: SiteRooms) -> Sites:
 def _people_doors(rooms: SiteRooms) -> list[Door]:
     if rooms.correspondents is None:
         return []
-    return CorrespondentPages(correspondents=rooms.correspondents, clock=rooms.clock).doors()
+    links = rooms.writing.links if rooms.writing is not None else None
+    return CorrespondentPages(correspondents=rooms.correspondents, clock=rooms.clock, links=links).doors()
 
 
 def _automatic_doors(rooms: SiteRooms) -> list[Door]:

@@ -209,7 +209,13 @@ async def test_checks_flags_and_consent_are_kept_and_recorded(around: Surroundin
     await around.correspondents.note_consent(me, around.place, jo, agreed=True)
     await around.correspondents.note_consent(me, around.place, jo, agreed=False)
     await around.correspondents.forget(me, around.place, jo)
+    async with around.town.db.transaction(around.place.organisation) as tx:
+        await around.correspondents.note_answer(tx, me, around.place, jo, is_theirs=False)
+    denied = (await around.correspondents.known(around.place, [jo]))[jo.key]
+    assert (denied.denied, denied.verified_at) == (True, None)
+    await around.correspondents.note_verified(me, around.place, jo, HowVerified.BY_TELEPHONE)
     known = (await around.correspondents.known(around.place, [jo]))[jo.key]
+    assert not known.denied
     assert (known.patient, known.consent_plain, known.verified_how) == (True, False, HowVerified.BY_TELEPHONE)
     assert known.is_verified(around.town.clock.now())
     assert not known.is_verified(around.town.clock.now() + timedelta(days=366))
@@ -219,6 +225,7 @@ async def test_checks_flags_and_consent_are_kept_and_recorded(around: Surroundin
         events_correspondents.ConsentNoted,
         events_correspondents.PatientFlagged,
         events_correspondents.CorrespondentVerified,
+        events_correspondents.CorrespondentDenied,
         events_correspondents.CorrespondentForgotten,
     )
     assert {kind.name.value for kind in raised} <= names

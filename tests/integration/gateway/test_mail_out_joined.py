@@ -10,6 +10,7 @@ from carepost.base.address import Domain, EmailAddress
 from carepost.base.errors import NotPossible
 from carepost.delivery.queue import DeliveryQueue
 from carepost.directory.correspondents import Correspondents
+from carepost.directory.correspondents_model import Place
 from carepost.gateway.out.consider import OutboundLimits
 from carepost.gateway.out.links import PortalLinks
 from carepost.gateway.out.outgoing import Choice, NeedsAnswers, RecipientState, Route, Submitted
@@ -132,6 +133,17 @@ async def test_a_first_time_with_patient_details_is_asked_about_until_one_has_le
     assert [one.route for one in again.routes] == [Route.PORTAL]
     report = await world.prompts.report(world.practice)
     assert [(rule.rule, rule.shown, rule.overridden) for rule in report.rules] == [("first-time", 2, 2)]
+
+
+async def test_who_has_said_that_this_is_them_is_not_asked_about_and_who_denied_it_is(world: JoinedWorld) -> None:
+    text, pat = f"NHS number {NHS}\r\n", EmailAddress.parse("pat@gmail.example")
+    place = Place(world.hers.id, world.practice)
+    for is_theirs, cards in ((True, []), (False, ["first-time", "patient-unverified"])):
+        async with world.db.transaction(world.practice) as tx:
+            await world.known.note_answer(tx, world.nurse, place, pat, is_theirs=is_theirs)
+        consideration = await world.outbound.consider(world.submission(str(pat), text=text))
+        assert sorted(one.card for one in consideration.questions) == cards
+        assert [one.route for one in consideration.routes] == [Route.PORTAL]
 
 
 async def test_limits_hold_and_what_was_not_taken_does_not_count(world: JoinedWorld) -> None:

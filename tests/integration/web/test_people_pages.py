@@ -83,6 +83,33 @@ async def test_what_cannot_be_noted_is_told_of(
     assert says in page.words(".summary")
 
 
+async def test_somebody_is_asked_whether_this_is_them_and_what_they_said_is_shown(
+    world: WebWorld, ada: WebPerson, browser: AsgiBrowser
+) -> None:
+    await write(world, ada, "jo@home.example")
+    here = f"/people/{ada.mailbox.id}"
+    assert "Ask them first: is this you? jo@home.example" in (await browser.get(here)).words("tbody")
+    page = await browser.follow(await note(browser, ada, "jo@home.example", "ask-first", stay=""))
+    assert "jo@home.example has been asked whether this is them" in page.words("main")
+    assert world.desk.done == [("ask first", ("jo@home.example", "Ada Okafor"))]
+    assert "by link" not in page.words("tbody")
+    place, jo = ada.mailbox, EmailAddress.parse("jo@home.example")
+    for is_theirs, says in ((True, "checked by link on"), (False, "said: this is not me")):
+        async with world.db.transaction(place.organisation) as tx:
+            await world.correspondents.note_answer(tx, ada.actor, place, jo, is_theirs=is_theirs)
+        lines = (await browser.get(here)).words("tbody")
+        assert says in lines
+        assert ("checked by link on" in lines) is is_theirs
+    await note(browser, ada, "jo@home.example", "in person", stay="")
+    assert "this is not me" not in (await browser.get(here)).words("tbody")
+
+
+async def test_nobody_notes_by_hand_what_only_the_portal_knows(ada: WebPerson, browser: AsgiBrowser) -> None:
+    page = await note(browser, ada, "jo@home.example", "by link")
+    assert page.status == 400
+    assert "Choose what to note" in page.words(".summary")
+
+
 async def test_the_list_is_shown_a_page_at_a_time(world: WebWorld, ada: WebPerson, browser: AsgiBrowser) -> None:
     await write(world, ada, *(f"p{number:02}@home.example" for number in range(60)))
     first = await browser.get(f"/people/{ada.mailbox.id}")

@@ -156,6 +156,24 @@ def question() -> Question:
     )
 
 
+async def test_before_sending_a_recipient_can_be_asked_whether_this_is_them_and_the_draft_stays(
+    world: WebWorld, browser: AsgiBrowser, ada: WebPerson
+) -> None:
+    world.desk.questions.append(replace(question(), card="first-time"))
+    page = await write(browser, ada, to=PORTER, text="Your result is back.")
+    button = page.tree.css_first("button[value^='ask-first:']")
+    assert "is this you?" in button.text()
+    stranger = await browser.post_files(at(ada), fields(page, do="ask-first:somebody@else.example"))
+    assert stranger.status == 400
+    asked = await browser.post_files(at(ada), fields(stranger, do=str(button.attributes["value"])))
+    draft = await browser.follow(asked)
+    assert world.desk.submitted == []
+    assert world.desk.done == [("ask first", (PORTER, "Ada Okafor"))]
+    assert "kept as a draft" in draft.text
+    assert "Your result is back." in draft.tree.css_first("#text").text()
+    assert len(await drafts_of(world, ada)) == 1
+
+
 async def test_a_question_is_asked_with_the_cards_own_sentence_and_its_answer_goes_along(
     world: WebWorld, browser: AsgiBrowser, ada: WebPerson
 ) -> None:

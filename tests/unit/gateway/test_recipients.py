@@ -156,6 +156,14 @@ def test_a_patients_address_that_nobody_checked_for_a_year_is_told_of() -> None:
     assert codes(somebody("jo@home.example", times=3, patient=True, verified=False)) == ["unverified-patient-address"]
 
 
+def test_what_somebody_answered_to_is_this_you_decides_whether_the_sender_is_asked() -> None:
+    jo = somebody("jo@home.example", patient=True)
+    assert codes(jo) == ["first-time"]
+    assert codes(replace(jo, confirmed=True)) == []
+    known = replace(jo, times=9, denied=True, verified=False)
+    assert codes(known, sensitive=False) == ["unverified-patient-address"]
+
+
 def test_many_organisations_at_once_are_asked_about() -> None:
     to = [somebody(f"jo@home{number}.example", times=9) for number in range(5)]
     assert codes(*to) == ["many-domains"]

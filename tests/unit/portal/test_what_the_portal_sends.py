@@ -10,7 +10,7 @@ import pytest
 from carepost.base.address import EmailAddress
 from carepost.base.errors import Malformed, NotPossible
 from carepost.message.parse import parse
-from carepost.portal.invitations import Letterhead, invitation, notice
+from carepost.portal.invitations import Letterhead, confirmation, invitation, notice
 from carepost.portal.texting import FileTexts, HttpTexts, NoTexts
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -26,7 +26,7 @@ def head(name: str = "Riverside Medical Practice") -> Letterhead:
     )
 
 
-@pytest.mark.parametrize("write", [notice, invitation])
+@pytest.mark.parametrize("write", [notice, invitation, confirmation])
 def test_a_notice_names_the_organisation_and_holds_one_link_and_nothing_else(write: object) -> None:
     raw = write(head(), link=LINK, expires_at=NOW + timedelta(days=28))  # type: ignore[operator]
     message = parse(raw)

@@ -75,6 +75,8 @@ class RecipientView:
     left: bool = False  # their account here is a leaver's, or gone
     patient: bool = False
     verified: bool = True  # R178: within a year; of patients' addresses only
+    confirmed: bool = False  # they said within a year that this is them (R130)
+    denied: bool = False  # they said that this is not them
     not_for_urgent: bool = False  # R62
     organisation: str = ""
 
@@ -145,7 +147,10 @@ def _about_one(one: RecipientView, view: RecipientsView, known: _Compared, polic
     if one.left:
         says = f"{one.address} belongs to somebody who has left: they may not read it any more."
         found.append(_finding(Rule.LEAVER, 2, says, one))
-    if one.patient and not one.verified:
+    if one.denied:
+        says = f"Whoever reads {one.address} was asked, and answered that they are not the person you meant."
+        found.append(_finding(Rule.UNVERIFIED_PATIENT, 2, says, one))
+    elif one.patient and not one.verified:
         says = f"Nobody has checked within the last year that {one.address} is still this patient's own address."
         found.append(_finding(Rule.UNVERIFIED_PATIENT, 2, says, one))
     if one.not_for_urgent:
@@ -302,7 +307,7 @@ def _added(one: RecipientView, view: RecipientsView, policy: RecipientsPolicy) -
 
 
 def _first_time(one: RecipientView, view: RecipientsView) -> Finding | None:
-    if one.inside or one.secure or not _matters(view) or (one.times or 0) > 0 or one.received > 0:
+    if one.inside or one.secure or one.confirmed or not _matters(view) or (one.times or 0) > 0 or one.received > 0:
         return None
     what = "patient or personal details" if view.sensitive is not False else "an attachment"
     says = f"Nobody has written to {one.address} from this mailbox before, and this message has {what} in it."

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from carepost.base.address import EmailAddress
 from carepost.base.clock import Clock
 from carepost.directory.correspondents import Correspondents
-from carepost.directory.correspondents_model import Known, MailboxPlace
+from carepost.directory.correspondents_model import HowVerified, Known, MailboxPlace
 from carepost.directory.repo_correspondents import DirectoryEntry
 from carepost.directory.service import Directory
 from carepost.gateway.out import repo_recipients as repo
@@ -127,6 +127,8 @@ class RecipientsGathering:
             left=entry is not None and entry.state in ("leaver", "gone"),
             patient=known.patient,
             verified=verified,
+            confirmed=verified and known.verified_how is HowVerified.BY_LINK,
+            denied=known.denied,
             not_for_urgent=entry is not None and entry.not_for_urgent,
             organisation=entry.organisation_name if entry is not None else "",
         )

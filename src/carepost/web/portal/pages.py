@@ -46,6 +46,8 @@ _LOG_WORDS = {
     What.ASKED: "Somebody else asked for access",
     What.FROZEN: "It was shut after too many wrong tries",
     What.EXTENDED: "It was given more time",
+    What.CONFIRMED: "Somebody answered that this is them",
+    What.DENIED: "Somebody answered that this is not them",
     What.PASSKEY_KEPT: "A passkey was kept",
     What.PASSKEY_REMOVED: "A passkey was removed",
     What.PASSKEY_COPIED: "A passkey that seems to be copied was tried",
@@ -81,6 +83,7 @@ def portal_doors() -> tuple[PortalDoor, ...]:
         PortalDoor(path="/r/{name}/large/{file}", method="GET", enter=fetch),
         PortalDoor(path="/r/{name}/answer", method="GET", enter=_answer),
         PortalDoor(path="/r/{name}/answer", method="POST", enter=_send, takes_files=True),
+        PortalDoor(path="/r/{name}/confirm", method="POST", enter=_confirm),
         PortalDoor(path="/r/{name}/log", method="GET", enter=_log),
         PortalDoor(path="/r/{name}/ask", method="GET", enter=_ask_form),
         PortalDoor(path="/r/{name}/ask", method="POST", enter=_ask),
@@ -114,6 +117,8 @@ async def _here(call: Call) -> Response:
     if standing.step is Step.OPEN:
         if standing.message.kind is Kind.INVITATION:
             return await _answer(call)
+        if standing.message.kind is Kind.CONFIRMATION:
+            return await _is_this_you(call, standing.message)
         return await _letter(call)
     return _proof_page(call, standing.message, standing.step)
 
@@ -128,6 +133,7 @@ def _proof_page(call: Call, message: SecureMessage, step: Step, *, wrong: str = 
         status=status,
         form=call.form,
         by_text=step is Step.TEXT,
+        asked=message.kind is Kind.CONFIRMATION,
         birth=message.details.agreed is Agreed.BIRTH,
         digits=call.site.policy.code_digits,
         minutes=int(call.site.policy.code_lasts.total_seconds() // 60),
@@ -297,6 +303,28 @@ async def _send(call: Call) -> Response:
             return await _answer(call, status=400)
         raise
     return call.go(f"{call.at}?sent=1")
+
+
+async def _is_this_you(call: Call, message: SecureMessage, *, status: int = 200) -> Response:
+    """Who asks, and two buttons; afterwards what was said."""
+    said = await call.site.confirming.answered(message)
+    return call.page(
+        "confirm.html",
+        status=status,
+        form=call.form,
+        organisation=message.details.organisation_name,
+        sender=message.details.sender_name or message.details.sender,
+        address=message.details.address,
+        said="" if said is None else said.value,
+    )
+
+
+async def _confirm(call: Call) -> Response:
+    said = call.form.text("is-this-you")
+    if said not in {"yes", "no"}:
+        raise Malformed("Choose one of the two buttons.")
+    await call.site.confirming.answer(call.browser, is_theirs=said == "yes")
+    return call.go(call.at)
 
 
 async def _ask_form(call: Call) -> Response:

@@ -23,6 +23,7 @@ from carepost.base.errors import Broken, MailError, Malformed, NotAllowed, NotPo
 from carepost.infra.log import get_logger
 from carepost.infra.vault import DoesNotOpen
 from carepost.portal.asking import Asking
+from carepost.portal.confirming import Confirming
 from carepost.portal.files import PortalFiles
 from carepost.portal.model import PortalPolicy
 from carepost.portal.passkeys import Passkeys
@@ -50,6 +51,7 @@ class PortalSite:
     reading: Reading
     replying: Replying
     asking: Asking
+    confirming: Confirming
     notes: Notes
     files: PortalFiles | None = None  # None where no large files are kept
     product: str = "Carepost"

@@ -28,6 +28,7 @@ from carepost.web.writing.files import large_given, put_aside
 from carepost.web.writing.insertions import begun, gone_on, sent_from, templates_for, with_chosen
 from carepost.web.writing.pages import CheckView, several
 from carepost.web.writing.rooms import WritingRooms, as_told
+from carepost.web.writing.secure import ask_first
 from carepost.web.writing.sending import Sending
 from carepost.web.writing.typed import as_typed, look_for_errors, message_id_of, sender_of, written
 
@@ -37,6 +38,7 @@ _ELSEWHERE = (
     "This message was sent or changed in another window, or Send was pressed twice. Look into Sent first. If this one "
     "must go as well, check its attachments and press Send again."
 )
+_ASK_FIRST = "ask-first:"
 _GONE = "The message is no longer in this folder. It was moved or deleted."
 
 
@@ -77,6 +79,8 @@ async def act(rooms: WritingRooms, visit: Visit) -> Response:
         return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved)
     if deed == "send":
         return await _send(rooms, visit, Sending(rooms, visit, drafts, writing, saved.uid), saved)
+    if deed.startswith(_ASK_FIRST):
+        return await _ask_first(rooms, visit, drafts, writing, saved)
     if deed in {"from", "template"}:
         return await _insert(rooms, visit, drafts, writing, saved)
     if visit.request.headers.get(PART_HEADER) == "saved":
@@ -105,6 +109,22 @@ async def _send(rooms: WritingRooms, visit: Visit, sending: Sending, saved: Save
     for number, refusal in enumerate(result.refusals):
         visit.form.wrong("to" if number == 0 else f"refusal-{number}", refusal)
     return await _page(rooms, visit, access, writing, uid=saved.uid, saved=saved, check=result)
+
+
+async def _ask_first(rooms: WritingRooms, visit: Visit, drafts: Drafts, writing: Writing, saved: Saved) -> Response:
+    """One of the recipients is asked whether this is them; the message stays a draft. R130."""
+    typed = visit.form.text("do").removeprefix(_ASK_FIRST)
+    named = [one for field in (writing.to, writing.cc, writing.bcc) for one in read_people(field).found]
+    try:
+        address = EmailAddress.parse(typed)
+        if address.key not in {EmailAddress.parse(one.address).key for one in named}:
+            raise Malformed("They are not among the recipients any more.")
+        said = await ask_first(rooms.links, visit, address)
+    except MailError as error:
+        visit.form.wrong("to", error.public)
+        return await _page(rooms, visit, drafts.access, writing, uid=saved.uid, saved=saved)
+    note = SaidNote(f"{said} The message was not sent: it is kept as a draft.")
+    return visit.go(f"/write/{drafts.access.mailbox.id}?draft={saved.uid}", note)
 
 
 async def _insert(rooms: WritingRooms, visit: Visit, drafts: Drafts, writing: Writing, saved: Saved) -> Response:

@@ -20,8 +20,11 @@ from carepost.directory.model import MailboxRecord
 from carepost.web.forms import Form
 from carepost.web.sealing import SaidNote
 from carepost.web.shell import Door, On, Visit
+from carepost.web.writing.ports import SecureDesk
+from carepost.web.writing.secure import ask_first
 
 LINES_SHOWN = 50
+_BY_HAND = tuple(how for how in HowVerified if how is not HowVerified.BY_LINK)
 _PATH = "/people/{mailbox:int}"
 
 
@@ -29,6 +32,7 @@ _PATH = "/people/{mailbox:int}"
 class CorrespondentPages:
     correspondents: Correspondents
     clock: Clock
+    links: SecureDesk | None = None  # None where there is no portal
 
     def doors(self) -> list[Door]:
         return [
@@ -68,7 +72,9 @@ class CorrespondentPages:
         if what in ("agreed", "not-agreed"):
             await self.correspondents.note_consent(actor, mailbox, address, agreed=what == "agreed")
             return f"{address} {'has agreed' if what == 'agreed' else 'does not agree any more'} to plain email."
-        how = next((how for how in HowVerified if how.value == what), None)
+        if what == "ask-first" and self.links is not None:
+            return await ask_first(self.links, visit, address)
+        how = next((how for how in _BY_HAND if how.value == what), None)
         if how is None:
             raise Malformed("Choose what to note.")
         await self.correspondents.note_verified(actor, mailbox, address, how)
@@ -95,7 +101,8 @@ class CorrespondentPages:
             total=len(everybody),
             number=number,
             pages=pages,
-            ways=[how.value for how in HowVerified],
+            ways=[how.value for how in _BY_HAND],
+            may_ask=self.links is not None,
         )
 
     def _line(self, visit: Visit, one: Correspondent, known: Known) -> Mapping[str, object]:
@@ -110,6 +117,7 @@ class CorrespondentPages:
             "patient": known.patient,
             "agreed": known.consent_plain,
             "checked": checked,
+            "denied": known.denied,
             "check_again": bool(checked) and not known.is_verified(self.clock.now(), self.correspondents.policy),
         }
 

@@ -58,6 +58,7 @@ STATES: Mapping[RecipientState, str] = {
     RecipientState.REFUSED: "Not sent",
 }
 _BAD = frozenset({RecipientState.FAILED, RecipientState.EXPIRED, RecipientState.REFUSED, RecipientState.HELD})
+_ABOUT_THE_ADDRESS = frozenset({"first-time", "patient-unverified"})  # cards
 _A_WHILE = timedelta(minutes=11)  # longer than anybody's send delay
 _MAY_BE_RECALLED = frozenset(
     {
@@ -99,6 +100,7 @@ class QuestionView:
     wants_reason: bool
     chosen: str
     reason: str
+    ask_first: tuple[str, ...] = ()  # who may be asked whether this is them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +196,7 @@ def question_view(question: Question, chosen: Mapping[str, tuple[str, str]]) -> 
         wants_reason=Choice.REASON in question.choices,
         chosen=choice,
         reason=reason,
+        ask_first=tuple(map(str, question.recipients[:5])) if question.card in _ABOUT_THE_ADDRESS else (),
     )
 
 

@@ -19,7 +19,7 @@ from carepost.gateway.out.outgoing import (
     Submission,
     Submitted,
 )
-from carepost.portal.model import AccessRequest, AccessRequestId, RecipientRecord, SecureMessageId
+from carepost.portal.model import AccessRequest, AccessRequestId, Kind, RecipientRecord, SecureMessageId
 
 
 class OutboundWalk(Protocol):
@@ -116,7 +116,14 @@ class SecureDesk(Protocol):
         ...
 
     async def invite(
-        self, actor: Actor, access: MailboxAccess, address: EmailAddress, *, sender_name: str, organisation_name: str
+        self,
+        actor: Actor,
+        access: MailboxAccess,
+        address: EmailAddress,
+        *,
+        sender_name: str,
+        organisation_name: str,
+        kind: Kind = Kind.INVITATION,
     ) -> None:
-        """Ask an outsider to write to the mailbox by a secure page. Raises NotPossible over the day's number."""
+        """Ask an outsider to write securely, or whether this is them. Raises NotPossible over the day's number."""
         ...

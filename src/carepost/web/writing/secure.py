@@ -14,10 +14,11 @@ from starlette.responses import Response
 from carepost.base.address import EmailAddress
 from carepost.base.errors import MailError, Malformed
 from carepost.base.ids import OutgoingId
-from carepost.portal.model import AccessRequest, AccessRequestId, RecipientRecord, SecureMessageId, State, What
+from carepost.portal.model import AccessRequest, AccessRequestId, Kind, RecipientRecord, SecureMessageId, State, What
 from carepost.web.sealing import SaidNote
 from carepost.web.shell import Visit
 from carepost.web.words import long_time
+from carepost.web.writing.ports import SecureDesk
 from carepost.web.writing.rooms import WritingRooms
 
 EXTENDED_BY = timedelta(days=28)  # R122: as long as it had at first
@@ -119,6 +120,19 @@ async def invite(rooms: WritingRooms, visit: Visit) -> Response:
     return visit.go(
         f"/invite/{access.mailbox.id}", SaidNote(f"{address} has been sent a link to write to you securely.")
     )
+
+
+async def ask_first(links: SecureDesk, visit: Visit, address: EmailAddress) -> str:
+    """Is this you? A link without content goes to them; what to say of it. Raises NotPossible. R130."""
+    await links.invite(
+        visit.me.actor,
+        visit.mailbox(),
+        address,
+        sender_name=visit.me.name,
+        organisation_name=visit.me.organisation_name,
+        kind=Kind.CONFIRMATION,
+    )
+    return f"{address} has been asked whether this is them. You get a letter when they have answered."
 
 
 def _asking(visit: Visit) -> Response:
