@@ -21,6 +21,7 @@ _EVIDENCE = (
     "tests/system/test_nothing_in_clear.py",
     "tests/system/test_order_of_promises.py",
     "tests/system/test_power_cuts.py",
+    "tests/system/test_power_cuts_mail_out.py",
     "tests/system/test_relay_taken_over.py",
     "tests/system/test_sudden_ends.py",
     "tests/integration/audit/",

@@ -141,9 +141,6 @@ def test_after_a_power_cut_every_recipient_of_what_was_acknowledged_is_accounted
         _once_inside_and_at_least_once_outside(out, [*loads, never_sent])
 
 
-@pytest.mark.skipif(
-    not LONG, reason="that the power really goes is shown by test_power_cuts; CAREPOST_LONG=1 shows it here"
-)
 def test_a_database_that_does_not_wait_for_its_disk_is_noticed_by_who_sends(out: Out, disk: LoopDisk) -> None:
     load = _send_until_the_power_goes(out, disk, random.Random(1), 0, lazy=True)
     (out.service.cluster / "postgresql.auto.conf").write_text("")

@@ -70,11 +70,7 @@ def smime_list(address: Address, *, json: JsonOption = False, config: ConfigOpti
         (one.fingerprint.hex(), one.name, one.issuer, one.since.isoformat(), one.until.isoformat(), one.signs)
         for one in common.with_areas(config, work)
     ]
-    if json:
-        for row in rows:
-            common.show(dict(zip(names, row, strict=True)))
-    else:
-        common.table(names, rows)
+    _tell(names, rows, json=json)
 
 
 @smime.command("remove")
@@ -146,11 +142,7 @@ def smime_trusted(organisation: Organisation, *, json: JsonOption = False, confi
         (one.address, one.fingerprint.hex(), one.issuer, one.until.isoformat(), one.fault or "")
         for one in common.with_areas(config, work)
     ]
-    if json:
-        for row in rows:
-            common.show(dict(zip(names, row, strict=True)))
-    else:
-        common.table(names, rows)
+    _tell(names, rows, json=json)
 
 
 @smime.command("distrust")
@@ -181,3 +173,11 @@ async def _organisation(areas: "Areas", code: str) -> "OrganisationId":
     if found is None:
         raise NotPossible(f"There is no organisation with the code {code.upper()}. See `carepost org list`.")
     return found.id
+
+
+def _tell(names: tuple[str, ...], rows: list[tuple[object, ...]], *, json: bool) -> None:
+    if not json:
+        common.table(names, rows)
+        return
+    for row in rows:
+        common.show(dict(zip(names, row, strict=True)))
